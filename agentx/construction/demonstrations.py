@@ -1,0 +1,186 @@
+"""Agent data from a task's scripted expert: it plays through the real reasoning methods, and what was asked and
+answered becomes training conversations.
+
+A task takes part by a module `agentx.tasks.<name>.demonstrations` with a function `demonstrate` (see `Demonstrate`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Protocol
+
+from agentx.construction.recording import Exchange, RecordingModel, conversations
+from agentx.conversation import Conversation, Message
+from agentx.errors import ConfigError
+from agentx.models.chat import ChatModel, Roles
+from agentx.reasoning.method import EpisodeContext, Method
+from agentx.reasoning.settings import BacktrackSettings, BudgetSettings, DecomposeSettings, MethodSettings
+from agentx.tasks.environment import Environment
+from agentx.trajectory import Purpose
+
+METHODS: dict[str, MethodSettings] = {
+    "io": MethodSettings(name="io", style="io"),
+    "cot": MethodSettings(name="cot", style="cot"),
+    "react": MethodSettings(name="react", style="react"),
+    "ours": MethodSettings(
+        name="ours",
+        style="react",
+        num_path=2,
+        num_branch=2,
+        decompose=DecomposeSettings(enabled=True),
+        backtrack=BacktrackSettings(enabled=True),
+    ),
+}
+SHARES = {"io": 0.2, "cot": 0.2, "react": 0.4, "ours": 0.2}
+"""of the demonstrated episodes; every format that evaluation may ask for is among them"""
+
+WEAK = 0.5
+"""share of the `ours` episodes whose first path is played badly"""
+CONTESTED = 0.4
+"""share of the `ours` episodes' steps at which the first candidate is the worse one"""
+
+KEPT = {
+    Purpose.ACT: 2,
+    Purpose.PLAN: 1,
+    Purpose.PICK: 1,
+    Purpose.SUBTASK_DONE: 2,
+    Purpose.TASK_DONE: 1,
+    Purpose.SCORE: 1,
+}
+"""conversations kept of each purpose per episode: judge's questions are many and short, and where the history changes
+every step (cot) each step is a conversation; unbounded, both would crowd out whole episodes"""
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """One episode to be played by an expert. `strayed` fills while it plays: the (path, step, branch) of replies
+    that are deliberately bad and must not be imitated."""
+
+    id: str
+    environment: Environment
+    expert: ChatModel
+    opening: Sequence[Message]
+    strayed: set[tuple[int, int, int]] = field(default_factory=set)
+
+
+class Demonstrate(Protocol):
+    """A task's source of demonstrations, from its training split only. Beside it the module has
+    `relevant_settings(settings)`: those of the task's settings that a demonstration depends on, as plain values.
+
+    `weak_paths` asks for an expert that plays its first so many paths badly, so that backtracking has something to
+    come back from; `contested` is the share of steps at which its first candidate is the bad one, so that a judge has
+    something to decide.
+    """
+
+    def __call__(
+        self, settings: Any, *, index: int, seed: int, style: str, shots: int, weak_paths: int, contested: float
+    ) -> Demonstration: ...
+
+
+def demonstrate_with(task: str) -> Demonstrate:
+    """The demonstrations of `task`. Raises ConfigError when the task has no scripted expert."""
+    try:
+        module = importlib.import_module(f"agentx.tasks.{task}.demonstrations")
+    except ModuleNotFoundError as error:
+        if error.name not in (f"agentx.tasks.{task}", f"agentx.tasks.{task}.demonstrations"):
+            raise
+        raise ConfigError(
+            f"data.agent=experts: task {task} has no scripted expert; name a file of conversations instead"
+        ) from error
+    demonstrate: Demonstrate = module.demonstrate
+    return demonstrate
+
+
+def identity(task: str, settings: Any, shots: int) -> dict[str, Any]:
+    """Everything but seed and count that decides what the demonstrations are."""
+    module = importlib.import_module(f"agentx.tasks.{task}.demonstrations")
+    return {
+        "task": task,
+        "settings": module.relevant_settings(settings),
+        "shots": shots,
+        "methods": {name: asdict(method) for name, method in METHODS.items()},
+        "shares": SHARES,
+        "kept": KEPT,
+        "weak": WEAK,
+        "contested": CONTESTED,
+    }
+
+
+def expert_conversations(
+    task: str, settings: Any, count: int, seed: int, shots: int, methods: Iterable[str] = tuple(METHODS)
+) -> list[Conversation]:
+    """Conversations of `count` demonstrated episodes of `task`; the same arguments give the same ones.
+
+    Only episodes that end in success are kept: a scripted expert's failure is nothing to learn from.
+    """
+    return asyncio.run(_record(task, settings, count, seed, shots, tuple(methods)))
+
+
+async def _record(
+    task: str, settings: Any, count: int, seed: int, shots: int, methods: tuple[str, ...]
+) -> list[Conversation]:
+    demonstrate = demonstrate_with(task)
+    found: list[Conversation] = []
+    for index in range(count):
+        rng = random.Random(f"{seed}/{index}")
+        name = rng.choices(methods, [SHARES[method] for method in methods])[0]
+        method = Method(replace(METHODS[name], shots=shots))
+        searching = name == "ours"
+        demonstration = demonstrate(
+            settings,
+            index=index,
+            seed=seed,
+            style=method.settings.style,
+            shots=shots,
+            weak_paths=int(searching and rng.random() < WEAK),
+            contested=CONTESTED if searching else 0.0,
+        )
+        exchanges = await _play(demonstration, method, seed)
+        found += keep(conversations(exchanges, f"{task}-experts", f"{demonstration.id}-{name}"), rng)
+    return found
+
+
+async def _play(demonstration: Demonstration, method: Method, seed: int) -> list[Exchange]:
+    """The episode's exchanges worth keeping; none when the expert failed."""
+    recorder = RecordingModel(demonstration.expert)
+    context = EpisodeContext(seed, demonstration.id, 0, demonstration.opening)
+    try:
+        trajectory = await method.solve(demonstration.environment, Roles.all_one(recorder), BudgetSettings(), context)
+    finally:
+        await demonstration.environment.close()
+    if not trajectory.success:
+        return []
+    return [
+        replace(exchange, trained=not _strayed(exchange, demonstration))
+        for exchange in recorder.exchanges
+        if exchange.request.branch == 0  # further candidates are there to be chosen from, not to be learnt
+    ]
+
+
+def _strayed(exchange: Exchange, demonstration: Demonstration) -> bool:
+    request = exchange.request
+    return request.purpose is Purpose.ACT and (request.path, request.step, request.branch) in demonstration.strayed
+
+
+def keep(recorded: Sequence[Conversation], rng: random.Random) -> list[Conversation]:
+    """At most KEPT conversations of each purpose, different answers first (a judge who only ever says No teaches
+    nothing), the longest dialogues before pieces of them."""
+    kept: list[Conversation] = []
+    for purpose, most in KEPT.items():
+        group = [c for c in recorded if purpose in c.metadata["purpose"]]
+        rng.shuffle(group)
+        if purpose is Purpose.ACT:
+            group.sort(key=lambda c: -sum(message.trained for message in c.messages))
+        answers: set[str] = set()
+        first: list[Conversation] = []
+        repeated: list[Conversation] = []
+        for conversation in group:
+            answer = conversation.messages[-1].content
+            (repeated if answer in answers else first).append(conversation)
+            answers.add(answer)
+        kept += [*first, *repeated][:most]
+    return kept

@@ -1,0 +1,187 @@
+"""Figures of a report as PNG and SVG: scores per method, the λ, num_path and num_branch curves, score against cost."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from agentx.reports.collect import METHOD_ORDER, Row
+from agentx.reports.tables import printable
+
+COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442", "#000000")
+"""Okabe and Ito's palette, told apart by colour-blind readers too"""
+MARKERS = "osD^vP*Xh"
+
+
+def draw_figures(rows: Sequence[Row], directory: Path) -> list[Path]:
+    """Draw every figure the cells have data for into `directory`; returns the files, PNG and SVG in turn."""
+    measured = [row for row in rows if row.summary["success_rate"]["value"] is not None]
+    directory.mkdir(parents=True, exist_ok=True)
+    figures = {
+        "methods": method_bars(measured),
+        "lambda": curve(measured, "λ (share of agent data)", lambda row: row.agent_ratio, _all_but("agent_ratio")),
+        "num_path": curve(measured, "num_path", lambda row: row.num_path, _all_but("num_path"), whole=True),
+        "num_branch": curve(measured, "num_branch", lambda row: row.num_branch, _all_but("num_branch"), whole=True),
+        "cost": score_against_cost(measured),
+    }
+    paths = []
+    for name, figure in figures.items():
+        if figure is not None:
+            for suffix in ("png", "svg"):
+                path = directory / f"{name}.{suffix}"
+                _save(figure, path)
+                paths.append(path)
+    return paths
+
+
+def method_bars(rows: Sequence[Row]) -> Figure | None:
+    """Success per cell with its 95 % interval, one panel per task, model and tuning; None without two methods."""
+    panels = _grouped(rows, lambda row: _words(row, without=("method", "num_path", "num_branch", "oracle")))
+    panels = {name: cells for name, cells in panels.items() if len({row.method for row in cells}) > 1}
+    if not panels:
+        return None
+    figure = Figure(figsize=(7, 1.1 + sum(0.42 * len(cells) + 0.9 for cells in panels.values())), layout="constrained")
+    heights = [len(cells) + 2 for cells in panels.values()]
+    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, (name, cells) in zip(axes, panels.items(), strict=True):
+        for position, row in enumerate(cells):
+            value, below, above = _success(row)
+            error = {"capsize": 3, "ecolor": "#333333"}
+            axis.barh(position, value, xerr=[[below], [above]], color=_look(row.method)["color"], error_kw=error)
+        axis.set_yticks(range(len(cells)), [printable(f"{_method(row)}  n={row.n}") for row in cells])
+        axis.invert_yaxis()
+        axis.set_xlim(0, 100)
+        axis.set_title(_plain(name), fontsize=9)
+    axes[-1].set_xlabel("success, % (95 % interval)")
+    return figure
+
+
+def curve(
+    rows: Sequence[Row],
+    label: str,
+    x: Callable[[Row], float | None],
+    series: Callable[[Row], str],
+    whole: bool = False,
+) -> Figure | None:
+    """Success over `x`, one line through the means of each series; None where no series has two values of x."""
+    groups = _grouped([row for row in rows if x(row) is not None], series)
+    groups = {name: cells for name, cells in groups.items() if len({x(row) for row in cells}) > 1}
+    if not groups:
+        return None
+    figure = Figure(figsize=(6, 4), layout="constrained")
+    axis = figure.subplots()
+    for number, (name, cells) in enumerate(groups.items()):
+        style = _style(number)
+        by_x = _grouped(cells, x)
+        places = sorted(by_x)
+        means = [sum(_success(row)[0] for row in by_x[place]) / len(by_x[place]) for place in places]
+        axis.plot(places, means, label=_plain(name), **style)
+        for place, row in ((place, row) for place, same in by_x.items() for row in same):
+            value, below, above = _success(row)
+            axis.errorbar([place], [value], yerr=[[below], [above]], capsize=3, alpha=0.6, linestyle="none", **style)
+    axis.set_xlabel(label)
+    if whole:
+        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _finish(axis)
+    return figure
+
+
+def score_against_cost(rows: Sequence[Row]) -> Figure | None:
+    """Success over model calls and over tokens per episode, one point per cell; None with fewer than two cells."""
+    if len(rows) < 2:
+        return None
+    methods = list(dict.fromkeys(row.method for row in rows))
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    axes = figure.subplots(1, 2, sharey=True)
+    for axis, (name, label) in zip(axes, (("calls", "model calls"), ("tokens", "tokens")), strict=True):
+        for method in methods:
+            cells = [row for row in rows if row.method == method and row.summary["cost"]["per_episode"][name]]
+            if not cells:
+                continue
+            spread = [_success(row) for row in cells]
+            axis.errorbar(
+                [row.summary["cost"]["per_episode"][name] for row in cells],
+                [value for value, _, _ in spread],
+                yerr=[[below for _, below, _ in spread], [above for _, _, above in spread]],
+                linestyle="none",
+                capsize=3,
+                label=_plain(method),
+                **_look(method),
+            )
+        axis.set_xscale("log")
+        axis.set_xlabel(f"{label} per episode")
+    _finish(axes[0])
+    return figure
+
+
+def _success(row: Row) -> tuple[float, float, float]:
+    """Percent, and the interval's reach below and above it."""
+    interval = row.summary["success_rate"]
+    value = 100 * interval["value"]
+    return value, max(0.0, value - 100 * interval["low"]), max(0.0, 100 * interval["high"] - value)
+
+
+def _words(row: Row, without: Iterable[str] = ()) -> str:
+    """What the cell is, in words, leaving out what varies within a series; seeds are always pooled."""
+    parts = {
+        "label": row.label,
+        "model": row.model,
+        "tuning": "untuned" if row.tuning == "none" else row.tuning,
+        "agent_ratio": "" if row.agent_ratio is None else f"λ={row.agent_ratio:g}",
+        "method": row.method,
+        "num_path": f"{row.num_path} paths" if row.num_path > 1 else "",
+        "num_branch": f"{row.num_branch} branches" if row.num_branch > 1 else "",
+        "oracle": "oracle" if row.uses_oracle else "",
+    }
+    left_out = set(without)
+    return ", ".join(part for name, part in parts.items() if part and name not in left_out)
+
+
+def _all_but(*varying: str) -> Callable[[Row], str]:
+    return lambda row: _words(row, varying)
+
+
+def _method(row: Row) -> str:
+    widths = f" {row.num_path}×{row.num_branch}" if row.num_path > 1 or row.num_branch > 1 else ""
+    return row.method + widths + (" (oracle)" if row.uses_oracle else "")
+
+
+def _style(number: int) -> dict[str, Any]:
+    return {"color": COLOURS[number % len(COLOURS)], "marker": MARKERS[number % len(MARKERS)]}
+
+
+def _look(method: str) -> dict[str, Any]:
+    """A method looks the same in every figure."""
+    return _style(METHOD_ORDER.index(method) if method in METHOD_ORDER else len(METHOD_ORDER))
+
+
+def _grouped(rows: Iterable[Row], key: Callable[[Row], Any]) -> dict[Any, list[Row]]:
+    groups: dict[Any, list[Row]] = {}
+    for row in rows:
+        groups.setdefault(key(row), []).append(row)
+    return groups
+
+
+def _plain(text: str) -> str:
+    """A dollar sign would start mathematics."""
+    return printable(text).replace("$", r"\$")
+
+
+def _finish(axis: Axes) -> None:
+    axis.set_ylabel("success, % (95 % interval)")
+    axis.set_ylim(0, 100)
+    axis.grid(alpha=0.3)
+    axis.legend(fontsize=8)
+
+
+def _save(figure: Figure, path: Path) -> None:
+    """The same cells give the same bytes: no date, no random ids."""
+    metadata: dict[str, Any] = {"Date": None} if path.suffix == ".svg" else {"Software": None}
+    with rc_context({"svg.hashsalt": "agentx"}):
+        figure.savefig(path, dpi=150, metadata=metadata)

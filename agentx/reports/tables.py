@@ -1,0 +1,212 @@
+"""Tables of results: for the console, Markdown and CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from rich import box
+from rich.console import Console, Group
+from rich.table import Table as RichTable
+from rich.text import Text
+
+from agentx.reports.collect import Row
+
+NOT_PRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+MARKS: tuple[tuple[str, Callable[[Row], bool], str], ...] = (
+    ("g", lambda row: "generated" in row.label, "generated data: not a score of the benchmark of that kind"),
+    ("o", lambda row: row.uses_oracle, "oracle: the true reward decided when to stop or which path counts"),
+    ("i", lambda row: not row.summary["complete"], "incomplete: scored on the episodes finished so far"),
+    (
+        "e",
+        lambda row: row.summary["infrastructure_errors"] > 0,
+        "infrastructure errors: not scored, tried again next run",
+    ),
+)
+"""letter, when it applies, what it says"""
+
+RATES_NOTE = (
+    "success in % with its 95 % interval, reward × 100; format, invalid, halluc.: % of environment steps; "
+    "loop: % of episodes; calls, tokens, steps: mean per episode, over all paths"
+)
+
+
+@dataclass(frozen=True)
+class Table:
+    """Cells as text. `shared` holds the columns that were equal in every row, `notes` what stands below."""
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    notes: Sequence[str] = ()
+    shared: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def caption(self) -> str:
+        return " · ".join(f"{name} {value}" for name, value in self.shared.items())
+
+    def to_markdown(self) -> str:
+        lines = [f"**{escape_markdown(self.title)}**", ""] if self.title else []
+        if self.caption:
+            lines += [escape_markdown(self.caption), ""]
+        lines.append(_markdown_row(self.columns))
+        lines.append(_markdown_row(["---" if i == 0 else "---:" for i in range(len(self.columns))], escape=False))
+        lines += [_markdown_row(row) for row in self.rows]
+        if self.notes:
+            lines += ["", *[f"{escape_markdown(note)}  " for note in self.notes]]
+        return "\n".join(lines) + "\n"
+
+    def to_rich(self) -> Group:
+        """For a rich console; nothing in the cells is taken for markup."""
+        table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
+        for i, column in enumerate(self.columns):
+            table.add_column(Text(printable(column)), justify="left" if i == 0 else "right", overflow="fold")
+        for row in self.rows:
+            table.add_row(*(Text(printable(cell)) for cell in row))
+        head = [
+            Text(printable(line), style=style) for line, style in ((self.title, "bold"), (self.caption, "")) if line
+        ]
+        return Group(*head, table, *(Text(printable(note), style="dim") for note in self.notes))
+
+
+def results_table(rows: Sequence[Row], title: str = "Results") -> Table:
+    """One line per cell; columns that are the same in all of several rows go to the caption."""
+    used = [(letter, note) for letter, applies, note in MARKS if any(applies(row) for row in rows)]
+    records = [_record(row) for row in rows]
+    identity = ("task", "model", "tuning", "λ", "seed", "paths", "branches")
+    optional = ("seed", "paths", "branches")
+    shared: dict[str, str] = {}
+    hidden = set()
+    for name in identity:
+        values = {record[name] for record in records}
+        if len(values) == 1 and (len(rows) > 1 or name in optional):
+            hidden.add(name)
+            if name not in optional and values != {"–"}:
+                shared[name] = values.pop()
+    first = ["method", *[name for name in identity if name not in hidden]]
+    columns = [*first, *[name for name in (records[0] if records else {}) if name not in (*identity, "method")]]
+    cells = [[record[name] for name in columns] for record in records]
+    notes = (
+        [RATES_NOTE, *[f"({letter}) {note}" for letter, note in used]] if rows else ["nothing has been evaluated yet"]
+    )
+    return Table(title, columns, cells, notes, shared)
+
+
+def print_table(table: Table, console: Console | None = None) -> None:
+    """Print for people; where the output is not a terminal, wide enough that nothing is folded."""
+    console = console or Console()
+    if not console.is_terminal:
+        console = Console(file=console.file, width=max(console.width, 200))
+    console.print(table.to_rich())
+
+
+def results_csv(rows: Sequence[Row]) -> str:
+    """One line per cell with plain numbers: shares from 0 to 1, empty where a number does not exist."""
+    records = [raw_record(row) for row in rows]
+    output = io.StringIO()
+    names = list(dict.fromkeys(name for record in records for name in record))
+    writer = csv.DictWriter(output, names, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(records)
+    return output.getvalue()
+
+
+def raw_record(row: Row) -> dict[str, Any]:
+    """A cell as flat plain values."""
+    summary = row.summary
+    success, reward = summary["success_rate"], summary["reward"]
+    record: dict[str, Any] = {
+        "cell": row.directory.name,
+        "task": row.label,
+        "model": row.model,
+        "tuning": row.tuning,
+        "lambda": row.agent_ratio,
+        "method": row.method,
+        "num_path": row.num_path,
+        "num_branch": row.num_branch,
+        "seed": row.seed,
+        "oracle": row.uses_oracle,
+        "n": summary["n"],
+        "expected": summary["expected"],
+        "infrastructure_errors": summary["infrastructure_errors"],
+        "success_rate": success["value"],
+        "success_low": success["low"],
+        "success_high": success["high"],
+        "reward": reward["value"],
+        "reward_low": reward["low"],
+        "reward_high": reward["high"],
+    }
+    for name, rate in summary["failures"].items():
+        record[f"{name}_per_step"] = rate["per_step"]
+        record[f"{name}_per_episode"] = rate["per_episode"]
+    record.update({f"{name}_per_episode": value for name, value in summary["cost"]["per_episode"].items()})
+    record["seconds_per_episode"] = summary.get("timing", {}).get("episode_seconds_mean")
+    return record
+
+
+def marks(row: Row) -> str:
+    """The letters of the notes that apply, as ' (g, i)', or nothing."""
+    letters = ", ".join(letter for letter, applies, _ in MARKS if applies(row))
+    return f" ({letters})" if letters else ""
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{100 * value:.{digits}f}"
+
+
+def with_interval(interval: dict[str, Any]) -> str:
+    """'45.0 [30.7, 60.2]' from an estimate as `Interval.to_dict` gives it."""
+    if interval["value"] is None:
+        return "–"
+    return f"{percent(interval['value'])} [{percent(interval['low'])}, {percent(interval['high'])}]"
+
+
+def printable(text: str) -> str:
+    """Control, direction and surrogate characters, which could take over a terminal or a page, made visible."""
+    return NOT_PRINTABLE.sub(lambda match: f"\\u{ord(match.group()):04x}", text)
+
+
+def escape_markdown(text: str) -> str:
+    """Text that Markdown (and HTML within it) shows as it is, on one line."""
+    text = printable(" ".join(text.split()))
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return re.sub(r"([\\`*_\[\]|#!~])", r"\\\1", text)
+
+
+def _record(row: Row) -> dict[str, str]:
+    summary = row.summary
+    failures, cost = summary["failures"], summary["cost"]["per_episode"]
+    number = str(row.n) if summary["complete"] else f"{row.n} of {summary['expected']}"
+    return {
+        "method": row.method + marks(row),
+        "task": row.label,
+        "model": row.model,
+        "tuning": row.tuning if row.data is None else f"{row.tuning} on {row.data}",
+        "λ": "–" if row.agent_ratio is None else f"{row.agent_ratio:g}",
+        "seed": str(row.seed),
+        "paths": str(row.num_path),
+        "branches": str(row.num_branch),
+        "n": number,
+        "success %": with_interval(summary["success_rate"]),
+        "reward": percent(summary["reward"]["value"]),
+        "format": percent(failures["format_error"]["per_step"]),
+        "invalid": percent(failures["invalid_action"]["per_step"]),
+        "halluc.": percent(failures["hallucinated_object"]["per_step"]),
+        "loop": percent(failures["loop"]["per_episode"]),
+        "calls": _mean(cost["calls"]),
+        "tokens": _mean(cost["tokens"], 0),
+        "steps": _mean(cost["steps"]),
+    }
+
+
+def _mean(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{value:,.{digits}f}"
+
+
+def _markdown_row(cells: Sequence[str], escape: bool = True) -> str:
+    return "| " + " | ".join(escape_markdown(cell) if escape else cell for cell in cells) + " |"

@@ -1,0 +1,62 @@
+"""Demonstrations of the household task: the scripted expert in simulated rooms on the training floor plans."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any, cast
+
+from agentx.construction.demonstrations import Demonstration
+from agentx.tasks.household.environment import HouseholdEnvironment
+from agentx.tasks.household.expert_model import ExpertModel, Style
+from agentx.tasks.household.prompts import opening
+from agentx.tasks.household.room import random_room
+from agentx.tasks.household.settings import Settings
+from agentx.tasks.household.simulator import SimulatedEngine
+from agentx.tasks.household.text_versions import prompt_in
+
+MISTAKES = 0.08
+"""chance of a deliberate wrong turn, in half of the episodes; such turns are shown but not trained on"""
+WEAK_ROUNDS = 12
+"""rounds a path has where the first is to fail: even a bad player gets there in AgentBench's 35"""
+
+
+def relevant_settings(settings: Settings) -> dict[str, Any]:
+    """What a demonstration depends on; the games that are evaluated are not among it."""
+    names = ("task_types", "receptacles", "objects", "max_rounds", "text", "prompt", "matching")
+    return {name: getattr(settings, name) for name in names} | {
+        "mistakes": MISTAKES,
+        "weak_rounds": WEAK_ROUNDS,
+    }
+
+
+def demonstrate(
+    settings: Settings, *, index: int, seed: int, style: str, shots: int, weak_paths: int, contested: float
+) -> Demonstration:
+    """See `agentx.construction.demonstrations.Demonstrate`."""
+    task_type = settings.task_types[index % len(settings.task_types)]
+    room_seed = _room_seed(seed, index)
+    room = random_room(room_seed, task_type, "train", settings.receptacles, settings.objects)
+    engine = SimulatedEngine(room)
+    expert = ExpertModel(
+        engine.state,
+        cast(Style, style),
+        seed=room_seed,
+        mistakes=MISTAKES if index % 2 else 0.0,
+        weak_paths=weak_paths,
+        contested=contested,
+        text=settings.text,
+    )
+    rounds = min(settings.max_rounds, WEAK_ROUNDS) if weak_paths else settings.max_rounds
+    played = replace(settings, split="train", source="generated", max_rounds=rounds)
+    return Demonstration(
+        id=f"train-{seed}-{index:05d}-{task_type}-{room.floor_plan}",
+        environment=HouseholdEnvironment(lambda: engine, played),
+        expert=expert,
+        opening=prompt_in(settings.text, opening(task_type, style, shots, settings.prompt)),
+        strayed=expert.strayed,
+    )
+
+
+def _room_seed(seed: int, index: int) -> int:
+    """Other rooms than the pretraining text and the generated training games have, whatever their seeds."""
+    return (seed + 17) * 7_368_787 + index

@@ -1,0 +1,83 @@
+"""The weights that are tuned: loaded for training, identified for the record."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+from agentx.errors import ConfigError
+from agentx.models.loading import context_length, from_pretrained, source_of
+from agentx.models.settings import ModelSettings
+from agentx.tuning.settings import TuningSettings
+
+HASHED_WHOLE = 64 * 2**20
+"""Weight files up to this many bytes are hashed whole; of larger ones, name and size."""
+
+
+def check_tunable(model: ModelSettings, settings: TuningSettings) -> None:
+    """Raises ConfigError (UserError where files are missing) when the model has no weights here, or reads fewer tokens
+    than tuning.max_length."""
+    if model.kind != "local":
+        raise ConfigError(f"model={model.name}: has no weights here, so it cannot be tuned; add tuning=none")
+    from transformers import AutoConfig
+
+    longest = context_length(model, from_pretrained(AutoConfig, model))
+    if settings.max_length > longest:
+        raise ConfigError(
+            f"tuning.max_length={settings.max_length}: {model.name} reads at most {longest} tokens; lower it"
+        )
+
+
+def load_weights(model: ModelSettings, settings: TuningSettings, accelerated: bool) -> Any:
+    """The causal language model to tune; in 4 bits for qlora.
+
+    On a CPU weights are float32 unless model.dtype says otherwise; on an accelerator they are as stored, and only
+    adapters take 32 bits. Weights that are all tuned are always float32. Raises UserError.
+    """
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    options: dict[str, Any] = {}
+    if settings.name == "full" or (model.dtype == "auto" and not accelerated):
+        options["dtype"] = torch.float32
+    else:
+        options["dtype"] = model.dtype if model.dtype == "auto" else getattr(torch, model.dtype)
+    if settings.attention != "auto":
+        options["attn_implementation"] = settings.attention
+    if settings.name == "qlora":
+        from transformers import BitsAndBytesConfig
+
+        compute = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[settings.precision]
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=compute,
+        )
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        return from_pretrained(AutoModelForCausalLM, model, **options)
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def weights_digest(model: ModelSettings) -> str:
+    """Identifies the weights that adapters are tuned on: of a directory by its files, of a Hub id by its name.
+
+    Raises UserError when the directory is not there.
+    """
+    source = source_of(model)
+    digest = hashlib.sha256()
+    directory = Path(source)
+    if not directory.is_dir():
+        digest.update(source.encode())
+        return digest.hexdigest()
+    for path in sorted([*directory.glob("config.json"), *directory.glob("*.safetensors"), *directory.glob("*.bin")]):
+        digest.update(f"{path.name}\0{path.stat().st_size}\0".encode())
+        if path.stat().st_size <= HASHED_WHOLE:
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
