@@ -20,6 +20,7 @@ from agentx.jobs import composition, sweep
 os.environ["HYDRA_FULL_ERROR"] = "1"
 # Idle threads that spin stall the other processes on a machine with few cores.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "0")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 

@@ -61,6 +61,8 @@ def _unknown_option(error: BaseException) -> ConfigError:
 
 
 def _nearest(option: str, allowed: Sequence[str]) -> str:
+    if option in allowed:
+        return f" with this choice of {option.partition('.')[0]}"
     close = difflib.get_close_matches(option, allowed, n=1, cutoff=0.6)
     if close:
         return f"; did you mean {close[0]}?"

@@ -45,6 +45,7 @@ def evaluate(config: Config, adapter: Path | None) -> Path:
     from agentx.models.chat import Roles
     from agentx.models.loading import open_model
     from agentx.reasoning.method import Method
+    from agentx.tuning.adapters import served
     from agentx.tuning.trainer import build_logger, quiet
 
     directory = cells.open_cell(config, "cells", label(config), identity(config, adapter))
@@ -53,7 +54,8 @@ def evaluate(config: Config, adapter: Path | None) -> Path:
         raise UserError(f"task={config.task.name}: has no samples with these settings; see task.samples and task.split")
 
     def open_roles(device: Any) -> Roles:
-        return Roles.all_one(open_model(config.model, config.backend, adapter))
+        model, lora = (config.model, None) if adapter is None else served(config.model, adapter)
+        return Roles.all_one(open_model(model, config.backend, lora))
 
     module = EvaluationModule(
         task, Method(config.method), open_roles, directory, config.evaluation, config.budget, config.seed

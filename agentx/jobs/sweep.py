@@ -78,6 +78,8 @@ class SweepCallback(Callback):
     """Hydra calls this around a sweep. It leaves by SystemExit because Hydra turns other errors into warnings."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        for earlier in Path(config.hydra.sweep.dir).glob(f"*/{RECORD}"):
+            earlier.unlink()  # of a sweep in the same folder: it would be counted as this one's
         if "BasicSweeper" not in str(config.hydra.sweeper._target_):
             return
         jobs = combinations(config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,7 +80,13 @@ def _read(path: Path) -> list[Conversation]:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Only one process at a time makes what `path` names, also on several machines over a shared directory."""
+    """Only one process at a time makes what `path` names, also on several machines over a shared directory.
+
+    The further ranks that Lightning starts of a job are part of it: the first one holds the lock for them.
+    """
+    if int(os.environ.get("LOCAL_RANK", "0")) or int(os.environ.get("NODE_RANK", "0")):
+        yield
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
     with FileLock(path.with_name(f".{path.name}.lock")):
         yield

@@ -6,7 +6,7 @@ prompt is read. Keys and values of finished sequences stay in a `PrefixStore`, s
 conversation, and branches of one prompt, compute only what is new to them.
 
 Transformers' own continuous batching was measured and not taken: one seed for all requests, no stop strings, and
-on a CPU about a third of the speed of plain batched `generate` (benchmarks/generation.py compares).
+on a CPU about a third of the speed of plain batched `generate` (32 prompts of 400 tokens, 3.4 M parameters).
 """
 
 from __future__ import annotations

@@ -37,7 +37,6 @@ def load_weights(model: ModelSettings, settings: TuningSettings, accelerated: bo
     """
     import torch
     from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
     options: dict[str, Any] = {}
     if settings.name == "full" or (model.dtype == "auto" and not accelerated):
@@ -56,13 +55,7 @@ def load_weights(model: ModelSettings, settings: TuningSettings, accelerated: bo
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=compute,
         )
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        return from_pretrained(AutoModelForCausalLM, model, **options)
-    finally:
-        if shown:
-            logging.enable_progress_bar()
+    return from_pretrained(AutoModelForCausalLM, model, **options)
 
 
 def weights_digest(model: ModelSettings) -> str:

@@ -165,11 +165,12 @@ def _turns(turns: Any, key: str) -> list[Message]:
     marked = any(turn.get("trained") is not None for turn in turns)
     messages = []
     for number, turn in enumerate(turns, start=1):
-        speaker = turn.get("from", turn.get("role"))
+        # Parquet gives every turn every key of the column, null where it has none.
+        speaker = turn["from"] if turn.get("from") is not None else turn.get("role")
         role = SPEAKERS.get(speaker) if isinstance(speaker, str) else None
         if role is None:
             raise RecordError(f"turn {number} of {key}: speaker {speaker!r} is not one of {', '.join(SPEAKERS)}")
-        content = _text(turn.get("value", turn.get("content")), number)
+        content = _text(turn["value"] if turn.get("value") is not None else turn.get("content"), number)
         wanted = turn.get("trained") is True if marked else turn.get("loss") is not False and turn.get("weight") != 0
         messages.append(Message(role, content, trained=role == "assistant" and bool(wanted)))
     return messages

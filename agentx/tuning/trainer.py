@@ -12,6 +12,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning import loggers
 from pytorch_lightning.callbacks import ModelCheckpoint
+from transformers.utils import logging as transformers_logging
 
 from agentx.errors import UserError
 from agentx.tuning.settings import LoggerSettings, TrainerSettings, TuningSettings
@@ -81,7 +82,10 @@ def build_logger(settings: LoggerSettings, output: Path) -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Lightning's notices on devices, worker counts and the like are not the user's concern here."""
+    """Without Lightning's notices on devices and worker counts, and without the progress bars of reading and writing
+    weights."""
+    shown = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.disable_progress_bar()
     channels = [logging.getLogger(name) for name in ("pytorch_lightning", "lightning_fabric")]
     levels = [each.level for each in channels]
     for each in channels:
@@ -92,5 +96,7 @@ def quiet() -> Iterator[None]:
         try:
             yield
         finally:
+            if shown:
+                transformers_logging.enable_progress_bar()
             for each, level in zip(channels, levels, strict=True):
                 each.setLevel(level)

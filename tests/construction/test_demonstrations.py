@@ -11,6 +11,7 @@ from agentx.construction.demonstrations import KEPT, METHODS, expert_conversatio
 from agentx.conversation import Conversation, Message
 from agentx.errors import ConfigError
 from agentx.reasoning.styles import Style
+from agentx.tasks.household import demonstrations as household
 from agentx.tasks.household.settings import Settings
 from agentx.tasks.household.text_versions import mismatch
 from agentx.trajectory import Purpose
@@ -77,12 +78,7 @@ def test_the_other_text_version_is_spoken_throughout():
 
 
 def test_a_failed_episode_is_not_recorded(monkeypatch):
-    demonstrate = demonstrations.demonstrate_with("household")
-
-    def hopeless(settings, **options):
-        return demonstrate(Settings(prompt="compact", max_rounds=2), **options)
-
-    monkeypatch.setattr(demonstrations, "demonstrate_with", lambda task: hopeless)
+    monkeypatch.setattr(household, "ROUNDS", 2)
     assert asyncio.run(demonstrations._record("household", SETTINGS, 10, 0, 0, ("react",))) == []
 
 

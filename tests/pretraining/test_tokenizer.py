@@ -45,7 +45,7 @@ def test_phrases_save_tokens() -> None:
 
 
 def test_encoding_adds_nothing() -> None:
-    assert shipped.encode("")== []
+    assert shipped.encode("") == []
     assert shipped.bos_token_id not in shipped.encode("mug 1")
 
 

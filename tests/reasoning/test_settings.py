@@ -67,7 +67,6 @@ def test_best_of_n_runs_every_path_and_selects_as_ours_does() -> None:
     assert shipped("ours").num_branch == 2
 
 
-
 @pytest.mark.parametrize(
     ("make", "message"),
     [

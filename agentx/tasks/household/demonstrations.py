@@ -16,16 +16,18 @@ from agentx.tasks.household.text_versions import prompt_in
 
 MISTAKES = 0.08
 """chance of a deliberate wrong turn, in half of the episodes; such turns are shown but not trained on"""
+ROUNDS = 35
+"""rounds a path has, whatever an evaluation allows: an expert needs about ten"""
 WEAK_ROUNDS = 12
-"""rounds a path has where the first is to fail: even a bad player gets there in AgentBench's 35"""
+"""rounds a path has where the first is to fail: given more, even a bad player gets there"""
 
 
 def relevant_settings(settings: Settings) -> dict[str, Any]:
     """What a demonstration depends on; the games that are evaluated are not among it."""
-    names = ("task_types", "receptacles", "objects", "max_rounds", "text", "prompt", "matching")
+    names = ("task_types", "receptacles", "objects", "text", "prompt", "matching")
     return {name: getattr(settings, name) for name in names} | {
         "mistakes": MISTAKES,
-        "weak_rounds": WEAK_ROUNDS,
+        "rounds": [ROUNDS, WEAK_ROUNDS],
     }
 
 
@@ -46,7 +48,7 @@ def demonstrate(
         contested=contested,
         text=settings.text,
     )
-    rounds = min(settings.max_rounds, WEAK_ROUNDS) if weak_paths else settings.max_rounds
+    rounds = WEAK_ROUNDS if weak_paths else ROUNDS
     played = replace(settings, split="train", source="generated", max_rounds=rounds)
     return Demonstration(
         id=f"train-{seed}-{index:05d}-{task_type}-{room.floor_plan}",

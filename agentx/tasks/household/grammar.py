@@ -8,12 +8,12 @@ a query matches is still found by TextWorld's own `State.all_assignments`.
 
 from __future__ import annotations
 
+import ast
 import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from types import CodeType
 from typing import Any
 
 from textworld.envs.pddl import logic as pddl_logic
@@ -168,17 +168,33 @@ def _query(expression: str) -> Any:
 
 
 @lru_cache(maxsize=4096)
-def _code(expression: str) -> CodeType:
-    return compile(expression, "<grammar>", "eval")
+def _expression(text: str) -> ast.expr:
+    return ast.parse(text.strip(), "<grammar>", "eval").body
 
 
 def _evaluate(expression: str, scope: Scope) -> Any:
-    """Grammars are part of a game file, like code; expressions such as `o.indefinite + ' ' + o.name` see the
-    entities in scope and nothing else."""
+    """Grammars come with downloaded games, so their expressions (`o.name`, `r.name or r.id`) are read, never run as
+    code: names in scope, their public attributes, texts, `or` and `+`."""
     try:
-        return eval(_code(expression), {"__builtins__": {}}, scope.variables)
+        return _value(_expression(expression), scope.variables)
     except Exception as error:
         raise TaskDataError(f"grammar: {{{expression}}}: {error}") from error
+
+
+def _value(node: ast.expr, variables: Mapping[str, Any]) -> Any:
+    if isinstance(node, ast.Name):
+        return variables[node.id]
+    if isinstance(node, ast.Attribute) and not node.attr.startswith("_"):
+        return getattr(_value(node.value, variables), node.attr)
+    if isinstance(node, ast.Constant) and isinstance(node.value, str):
+        return node.value
+    if isinstance(node, ast.BoolOp) and isinstance(node.op, ast.Or):
+        return next(filter(None, (_value(value, variables) for value in node.values)), "")
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        left, right = _value(node.left, variables), _value(node.right, variables)
+        if isinstance(left, str) and isinstance(right, str):
+            return left + right
+    raise ValueError(f"{ast.unparse(node)} is not an expression that a grammar may hold")
 
 
 def _instances(symbol: Any, scope: Scope) -> list[tuple[Any, Scope]]:

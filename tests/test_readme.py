@@ -1,0 +1,49 @@
+"""Every command in the README and the docs is run, with smaller sizes than a user would take."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+SMALLER = [
+    "tuning.steps=2",
+    "tuning.batch_size=4",
+    "tuning.rank=4",
+    "data.experts_size=12",
+    "data.skills_size=12",
+    "task.samples=2",
+    "task.max_rounds=3",
+    "method.max_tokens.action=16",
+]
+RUN_ELSEWHERE = {"make demo", "make test", ". .venv/bin/activate"}
+"""what this suite is part of, or would start itself again; the continuous integration runs them"""
+
+
+def commands() -> list[str]:
+    blocks = [block for page in PAGES for block in re.findall(r"```bash\n(.*?)```", page.read_text(), re.DOTALL)]
+    lines = [line.partition("  #")[0].strip() for block in blocks for line in block.splitlines()]
+    return list(dict.fromkeys(line for line in lines if line and not line.startswith("#")))
+
+
+def test_the_two_commands_come_first():
+    assert commands()[:2] == ["make demo", "make test"]
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("readme")
+
+
+@pytest.mark.parametrize("line", [line for line in commands() if line not in RUN_ELSEWHERE])
+def test_a_documented_command_works(line, output):
+    program, *arguments = line.split()
+    assert program == "python", f"{line}: say in RUN_ELSEWHERE who runs it"
+    if arguments[0] == "run.py" and "--help" not in arguments:
+        arguments += [*SMALLER, f"paths.output={output}", f"hydra.sweep.dir={output}/sweep"]
+    done = subprocess.run([sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=580)
+    assert done.returncode == 0, f"{line}\n{done.stdout[-3000:]}\n{done.stderr[-3000:]}"
+    assert done.stdout.strip()
