@@ -56,6 +56,10 @@ class PathSettings:
     """AgentBench's data folder"""
     alfworld: Path | None = None
     """ALFWorld's folder of games (json_2.1.1)"""
+    webshop: Path | None = None
+    """WebShop's data folder"""
+    mind2web: Path | None = None
+    """Mind2Web's data folder"""
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ async def _record(
     for index in range(count):
         rng = random.Random(f"{seed}/{index}")
         name = rng.choices(methods, [SHARES[method] for method in methods])[0]
-        method = Method(replace(METHODS[name], shots=shots))
+        method = Method(replace(METHODS[name], shots=shots, multiline_actions=settings.multiline_actions))
         searching = name == "ours"
         demonstration = demonstrate(
             settings,

@@ -7,6 +7,8 @@ import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from filelock import FileLock
@@ -23,11 +25,31 @@ def tuning_data(config: Config) -> tuple[list[Conversation], list[Conversation]]
 
     Raises UserError or ConfigError for sets that do not exist and for broken records.
     """
-    agent = [c for name in config.data.agent for c in _conversations(name, config)] if config.agent_ratio > 0 else []
-    general = (
-        [c for name in config.data.general for c in _conversations(name, config)] if config.agent_ratio < 1 else []
+    names = (
+        config.data.agent if config.agent_ratio > 0 else [],
+        config.data.general if config.agent_ratio < 1 else [],
     )
+    agent, general = ([c for name in chosen for c in _conversations(name, config)] for chosen in names)
+    _warn_of_foreign_actions(config, agent)
     return agent, general
+
+
+def _warn_of_foreign_actions(config: Config, agent: list[Conversation]) -> None:
+    """Say before anything starts that the data speak of actions the task never offers, where the task can tell."""
+    name = f"agentx.tasks.{config.task.name}.demonstrations"
+    foreign_actions = getattr(import_module(name), "foreign_actions", None) if find_spec(name) else None
+    if foreign_actions is None:
+        return
+    foreign, actions = foreign_actions(config.task, agent)
+    if foreign:
+        log.warning(
+            "warning: %d of %d actions in the agent data are never possible in task=%s with these settings, e.g. %r; "
+            "an agent tuned on another wording fails. For household games set task.text to the data's version",
+            len(foreign),
+            actions,
+            config.task.name,
+            foreign[0],
+        )
 
 
 def _conversations(name: str, config: Config) -> list[Conversation]:

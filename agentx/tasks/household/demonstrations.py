@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, cast
 
 from agentx.construction.demonstrations import Demonstration
+from agentx.conversation import Conversation
 from agentx.tasks.household.environment import HouseholdEnvironment
 from agentx.tasks.household.expert_model import ExpertModel, Style
 from agentx.tasks.household.prompts import opening
 from agentx.tasks.household.room import random_room
 from agentx.tasks.household.settings import Settings
 from agentx.tasks.household.simulator import SimulatedEngine
-from agentx.tasks.household.text_versions import prompt_in
+from agentx.tasks.household.text_versions import mismatch, prompt_in
 
 MISTAKES = 0.08
 """chance of a deliberate wrong turn, in half of the episodes; such turns are shown but not trained on"""
@@ -62,3 +64,11 @@ def demonstrate(
 def _room_seed(seed: int, index: int) -> int:
     """Other rooms than the pretraining text and the generated training games have, whatever their seeds."""
     return (seed + 17) * 7_368_787 + index
+
+
+def foreign_actions(settings: Settings, conversations: Iterable[Conversation]) -> tuple[list[str], int]:
+    """The actions in household conversations that no game offers in this text version, and how many actions there
+    are in all: agents tuned on the one text fail on the other."""
+    games = [c for c in conversations if any("Your task is to:" in m.content for m in c.messages if m.role == "user")]
+    replies = [message.content for c in games for message in c.messages if message.role == "assistant"]
+    return mismatch(replies, settings.text), sum("ACTION:" in reply for reply in replies)

@@ -56,6 +56,8 @@ class Settings:
     """plain: instruction, worked examples and available actions; compact: one line, for the tiny model."""
     matching: Matching = "bleu"
     """What happens to an action that is not available: bleu takes the most similar one, exact takes it as it is."""
+    multiline_actions: bool = False
+    """Actions of several lines (code, queries); household commands are lines."""
 
     def __post_init__(self) -> None:
         splits = SPLITS[self.source]
