@@ -151,3 +151,12 @@ def test_an_official_kind_of_model_is_tuned_and_evaluated_by_the_same_code(rando
     assert "AVAILABLE ACTIONS" in opening[-1]["content"]
     card = json.loads(next((tmp_path / "out" / "adapters").glob("*/adapter/agentx.json")).read_text())
     assert card["template"] == "llama2" and card["source"] == str(source)
+
+
+def test_two_devices_share_tuning_and_episodes_and_one_of_them_speaks(tmp_path):
+    two = ["trainer=ddp", "trainer.accelerator=cpu", "trainer.devices=2"]
+    done = run(tmp_path, *two, *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("report.html") == 1
+    (cell,) = cells(tmp_path)
+    assert score(cell)["n"] == 3 and score(cell)["complete"]

@@ -6,6 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from hydra import compose, initialize_config_dir
+
+from agentx import config as configuration
+from agentx.jobs.settings import JOBS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -31,6 +35,20 @@ def commands() -> list[str]:
 
 def test_the_two_commands_come_first():
     assert commands()[:2] == ["make demo", "make test"]
+
+
+def commands_for_other_machines() -> list[str]:
+    """Indented ones: they need weights, data or devices that a test has not."""
+    lines = [line for page in PAGES for line in page.read_text().splitlines()]
+    return [line.strip() for line in lines if re.match(r"    (\w+=\S+ )?python run\.py", line)]
+
+
+@pytest.mark.parametrize("line", commands_for_other_machines())
+def test_a_command_for_other_machines_is_valid_to_the_last_option(line):
+    overrides = line.partition("python run.py ")[2].split()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        config = configuration.from_hydra(compose("config", overrides=overrides))
+    assert config.job.name in JOBS
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from hydra.types import RunMode
 
 from agentx.config import Config, load
 from agentx.errors import UserError
-from agentx.jobs import cells
+from agentx.jobs import cells, ranks
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,8 @@ def run_cell(config: Config, *, may_train: bool) -> Path:
 
         adapter = ensure_adapter(config, may_train=may_train).path
     directory = evaluate(config, adapter)
-    if HydraConfig.get().mode != RunMode.MULTIRUN:  # a sweep prints one table, at its end
+    # A sweep prints one table, at its end.
+    if ranks.is_first() and HydraConfig.get().mode != RunMode.MULTIRUN:
         from agentx.jobs.report import print_cells
 
         print_cells([directory], config.paths.output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import logging
 import time
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from agentx.config import Config
-from agentx.jobs import sweep
+from agentx.jobs import ranks, sweep
 
 
 def run_job(config: Config) -> None:
@@ -18,12 +19,17 @@ def run_job(config: Config) -> None:
     other jobs run; Ctrl-C always ends everything."""
     job = importlib.import_module(f"agentx.jobs.{config.job.name}")
     hydra_config = HydraConfig.get()
+    if not ranks.is_first():
+        logging.getLogger().setLevel(logging.WARNING)
     if hydra_config.mode != RunMode.MULTIRUN:
         job.run(config)
         return
     directory = Path(hydra_config.runtime.output_dir)
     overrides = list(hydra_config.overrides.task)
     started = time.monotonic()
+    if not ranks.is_first():
+        job.run(config)
+        return
     try:
         cell = job.run(config)
     except Exception as error:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
@@ -15,7 +14,7 @@ from filelock import FileLock
 
 from agentx.config import Config
 from agentx.conversation import Conversation
-from agentx.jobs import cells
+from agentx.jobs import cells, ranks
 
 log = logging.getLogger(__name__)
 
@@ -106,7 +105,7 @@ def locked(path: Path) -> Iterator[None]:
 
     The further ranks that Lightning starts of a job are part of it: the first one holds the lock for them.
     """
-    if int(os.environ.get("LOCAL_RANK", "0")) or int(os.environ.get("NODE_RANK", "0")):
+    if not ranks.is_first():
         yield
         return
     path.parent.mkdir(parents=True, exist_ok=True)
