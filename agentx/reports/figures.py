@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from agentx.reports.collect import METHOD_ORDER, Row
 from agentx.reports.tables import printable
@@ -115,6 +115,9 @@ def score_against_cost(rows: Sequence[Row]) -> Figure | None:
                 **_look(method),
             )
         axis.set_xscale("log")
+        axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+        axis.xaxis.set_minor_formatter(StrMethodFormatter("{x:,.0f}"))
+        axis.tick_params(axis="x", which="both", labelrotation=30)
         axis.set_xlabel(f"{label} per episode")
     _finish(axes[0])
     return figure

@@ -175,4 +175,5 @@ def _templates() -> Environment:
         # Made visible before escaping: browsers act on direction marks also where markup is escaped.
         finalize=lambda value: printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
     )
+    environment.globals["share"] = lambda value: "–" if value is None else f"{value:.2f}"
     return environment

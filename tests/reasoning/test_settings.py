@@ -29,9 +29,9 @@ NESTED = {
 
 
 def shipped(name: str) -> MethodSettings:
-    model = "+model={shots: 1, max_tokens: 256}"
+    others = ["+model={shots: 1, max_tokens: 256}", "+task={multiline_actions: false}"]
     with initialize_config_dir(str(CONF), version_base=None):
-        composed = compose(None, overrides=[model, f"+method={name}"])
+        composed = compose(None, overrides=[*others, f"+method={name}"])
     options = OmegaConf.to_container(composed.method, resolve=True)
     assert isinstance(options, dict)
     return MethodSettings(
