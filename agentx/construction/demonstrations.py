@@ -1,7 +1,7 @@
 """Agent data from a task's scripted expert: it plays through the real reasoning methods, and what was asked and
 answered becomes training conversations.
 
-A task takes part by a module `agentx.tasks.<name>.demonstrations` with a function `demonstrate` (see `Demonstrate`).
+A task takes part by a module `agentx.tasks.<name>.demonstrations` (see `agentx.tasks.demonstration.Demonstrate`).
 """
 
 from __future__ import annotations
@@ -10,16 +10,16 @@ import asyncio
 import importlib
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from dataclasses import asdict, replace
+from typing import Any
 
 from agentx.construction.recording import Exchange, RecordingModel, conversations
-from agentx.conversation import Conversation, Message
+from agentx.conversation import Conversation
 from agentx.errors import ConfigError
-from agentx.models.chat import ChatModel, Roles
+from agentx.models.chat import Roles
 from agentx.reasoning.method import EpisodeContext, Method
 from agentx.reasoning.settings import BacktrackSettings, BudgetSettings, DecomposeSettings, MethodSettings
-from agentx.tasks.environment import Environment
+from agentx.tasks.demonstration import Demonstrate, Demonstration
 from agentx.trajectory import Purpose
 
 METHODS: dict[str, MethodSettings] = {
@@ -53,32 +53,6 @@ KEPT = {
 }
 """conversations kept of each purpose per episode: judge's questions are many and short, and where the history changes
 every step (cot) each step is a conversation; unbounded, both would crowd out whole episodes"""
-
-
-@dataclass(frozen=True)
-class Demonstration:
-    """One episode to be played by an expert. `strayed` fills while it plays: the (path, step, branch) of replies
-    that are deliberately bad and must not be imitated."""
-
-    id: str
-    environment: Environment
-    expert: ChatModel
-    opening: Sequence[Message]
-    strayed: set[tuple[int, int, int]] = field(default_factory=set)
-
-
-class Demonstrate(Protocol):
-    """A task's source of demonstrations, from its training split only. Beside it the module has
-    `relevant_settings(settings)`: those of the task's settings that a demonstration depends on, as plain values.
-
-    `weak_paths` asks for an expert that plays its first so many paths badly, so that backtracking has something to
-    come back from; `contested` is the share of steps at which its first candidate is the bad one, so that a judge has
-    something to decide.
-    """
-
-    def __call__(
-        self, settings: Any, *, index: int, seed: int, style: str, shots: int, weak_paths: int, contested: float
-    ) -> Demonstration: ...
 
 
 def demonstrate_with(task: str) -> Demonstrate:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from agentx.config import Config
 
 if TYPE_CHECKING:
-    from agentx.jobs.sweep import JobRecord
+    from agentx.jobs.job_record import JobRecord
     from agentx.reports.collect import Row
     from agentx.reports.report import Report
 

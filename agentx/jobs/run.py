@@ -11,7 +11,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 
 from agentx.config import Config
-from agentx.jobs import ranks, sweep
+from agentx.jobs import ranks
+from agentx.jobs.job_record import record_job
 
 
 def run_job(config: Config) -> None:
@@ -33,6 +34,6 @@ def run_job(config: Config) -> None:
     try:
         cell = job.run(config)
     except Exception as error:
-        sweep.record_job(directory, overrides, started, "", error)
+        record_job(directory, overrides, started, "", error)
     else:
-        sweep.record_job(directory, overrides, started, str(cell or ""), None)
+        record_job(directory, overrides, started, str(cell or ""), None)

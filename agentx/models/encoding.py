@@ -4,13 +4,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from agentx.errors import UserError
 
-if TYPE_CHECKING:
-    from agentx.models.rendering import RenderedTokens
+
+@dataclass
+class RenderedTokens:
+    """Parallel lists, one entry a token. `messages` holds the index of the message the token belongs to (its
+    header included), -1 for the generation prompt and for a system message that the renderer added."""
+
+    ids: list[int]
+    trained: list[bool]
+    messages: list[int]
 
 
 class ContextualEncoder:

@@ -22,21 +22,11 @@ from jinja2.exceptions import TemplateError
 from agentx.conversation import Message, Role
 from agentx.errors import UserError
 from agentx.models.chat import ContextOverflow
-from agentx.models.encoding import ContextualEncoder
+from agentx.models.encoding import ContextualEncoder, RenderedTokens
 
 TEMPLATES = Path(__file__).parent / "templates"
 TEXT_MARKERS = ("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "GPT4 User:", "GPT4 Assistant:")
 """Turn markers of known templates that are plain text and not tokens of their own."""
-
-
-@dataclass
-class RenderedTokens:
-    """Parallel lists, one entry a token. `messages` holds the index of the message the token belongs to (its
-    header included), -1 for the generation prompt and for a system message that the renderer added."""
-
-    ids: list[int]
-    trained: list[bool]
-    messages: list[int]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, cast
 
-from agentx.construction.demonstrations import Demonstration
 from agentx.conversation import Conversation
+from agentx.tasks.demonstration import Demonstration
 from agentx.tasks.household.environment import HouseholdEnvironment
 from agentx.tasks.household.expert_model import ExpertModel, Style
 from agentx.tasks.household.prompts import opening

@@ -1,0 +1,37 @@
+"""What a task with a scripted expert offers, so that training data can be made from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from agentx.conversation import Message
+from agentx.models.chat import ChatModel
+from agentx.tasks.environment import Environment
+
+
+@dataclass(frozen=True)
+class Demonstration:
+    """One episode to be played by an expert. `strayed` fills while it plays: the (path, step, branch) of replies
+    that are deliberately bad and must not be imitated."""
+
+    id: str
+    environment: Environment
+    expert: ChatModel
+    opening: Sequence[Message]
+    strayed: set[tuple[int, int, int]] = field(default_factory=set)
+
+
+class Demonstrate(Protocol):
+    """A task's source of demonstrations, from its training split only. Beside it the module has
+    `relevant_settings(settings)`: those of the task's settings that a demonstration depends on, as plain values.
+
+    `weak_paths` asks for an expert that plays its first so many paths badly, so that backtracking has something to
+    come back from; `contested` is the share of steps at which its first candidate is the bad one, so that a judge has
+    something to decide.
+    """
+
+    def __call__(
+        self, settings: Any, *, index: int, seed: int, style: str, shots: int, weak_paths: int, contested: float
+    ) -> Demonstration: ...
