@@ -64,6 +64,12 @@ def test_a_mistake_is_one_line_and_exit_code_2(arguments, tmp_path):
     assert "Traceback" not in done.stdout
 
 
+def test_missing_task_data_are_one_line_that_names_the_path_to_set(tmp_path):
+    done = run("task.source=official", "task.split=dev", "tuning=none", f"paths.output={tmp_path / 'out'}")
+    assert done.returncode == 1
+    assert len(done.stderr.strip().splitlines()) == 1 and "paths.a" in done.stderr, done.stderr
+
+
 def test_a_sweep_with_one_bad_combination_runs_nothing(tmp_path):
     done = run("-m", "lambda=0.1,1.5", f"paths.output={tmp_path / 'out'}", f"hydra.sweep.dir={tmp_path / 'sweep'}")
     assert done.returncode == 2

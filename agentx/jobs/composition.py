@@ -12,6 +12,7 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from agentx.errors import ConfigError, UserError
+from agentx.tasks.environment import TaskDataError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 
@@ -20,6 +21,8 @@ def explain(error: BaseException) -> UserError | None:
     """The user's mistake behind `error`, or None when it is a defect of ours."""
     if isinstance(error, UserError):
         return error
+    if isinstance(error, TaskDataError):
+        return UserError(str(error))
     if isinstance(error, OverrideParseException):
         given = getattr(error, "override", None) or str(error)
         return ConfigError(f"{given}: cannot be read as option=value; quote values with blanks, commas or braces")

@@ -43,9 +43,7 @@ def episode(rng: Random, split: Split) -> Transcript:
 
 
 def tell(transcript: Transcript, rng: Random) -> Narration:
-    observed, thought, commanded = (
-        rng.choice(marks) for marks in (OBSERVATION_MARKS, THOUGHT_MARKS, COMMAND_MARKS)
-    )
+    observed, thought, commanded = (rng.choice(marks) for marks in (OBSERVATION_MARKS, THOUGHT_MARKS, COMMAND_MARKS))
     thoughtful = rng.random() < 0.75
     one_line = thoughtful and bool(thought) and rng.random() < 0.3
     pieces = []

@@ -90,9 +90,7 @@ class Training:
         self.settings = settings
         self.output = output
         self.device = next(model.parameters()).device
-        self.optimizers = make_optimizers(
-            model, settings.learning_rate, settings.embedding_rate, settings.weight_decay
-        )
+        self.optimizers = make_optimizers(model, settings.learning_rate, settings.embedding_rate, settings.weight_decay)
         self.average = Averaged(model)
         self.progress = Progress()
         self.log_path = output / "training_log.jsonl"
@@ -210,4 +208,3 @@ class Training:
         minutes = float(text) if text.replace(".", "", 1).isdigit() else None
         self.progress.stop(self.settings, minutes)
         log.info("pretrain: %s found: the rate falls for %.1f min", path, self.progress.decay_seconds / 60)
-

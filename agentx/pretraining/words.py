@@ -15,9 +15,7 @@ WORDS: dict[str, list[str]] = yaml.safe_load(Path(__file__).with_name("words.yam
 
 OBJECTS, RECEPTACLES = WORDS["objects"], WORDS["receptacles"]
 HOUSEHOLD = tuple(OBJECTS + RECEPTACLES)
-FRUITS, ANIMALS, COLOURS, CITIES, TOOLS = (
-    WORDS[name] for name in ("fruits", "animals", "colours", "cities", "tools")
-)
+FRUITS, ANIMALS, COLOURS, CITIES, TOOLS = (WORDS[name] for name in ("fruits", "animals", "colours", "cities", "tools"))
 EVERYDAY = tuple(FRUITS + ANIMALS + TOOLS)
 FIRST_NAMES, PLACES, ADJECTIVES, JOBS = (WORDS[name] for name in ("first_names", "places", "adjectives", "jobs"))
 FIELDS, LABELS, PROMPT_WORDS, NUMBER_WORDS = (
