@@ -15,6 +15,7 @@ from omegaconf import DictConfig
 
 from agentx import config as configuration
 from agentx.jobs import composition, sweep
+from agentx.jobs.usage import usage
 
 # Hydra prints its own account of errors unless told to raise them; ours is one line (see `main`).
 os.environ["HYDRA_FULL_ERROR"] = "1"
@@ -42,6 +43,9 @@ def start(composed: DictConfig) -> None:
 
 def main() -> int:
     """Exit code: 0 done, 1 failed (in a sweep: at least one job), 2 the command line is wrong, 130 interrupted."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        print(usage())
+        return 0
     try:
         start()
         for failure in failures:

@@ -251,5 +251,10 @@ def _check_across(config: Config) -> None:
         for name, share in (("agent", config.agent_ratio), ("general", 1 - config.agent_ratio)):
             if share > 0 and not getattr(config.data, name):
                 raise ConfigError(f"data.{name}=[]: λ={config.agent_ratio:g} draws {name} data, so it needs a data set")
+    if tuned and "experts" in config.data.agent and config.agent_ratio > 0 and config.teacher.kind != "expert":
+        raise ConfigError(
+            f"teacher={config.teacher.name}: data.agent=[experts] is written by the task's scripted expert; use "
+            "teacher=expert, or name files that this teacher wrote"
+        )
     if config.job.name == "tune" and config.tuning.name == "none":
         raise ConfigError("job=tune: tuning=none leaves nothing to do; use tuning=lora, qlora or full")

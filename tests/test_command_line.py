@@ -46,6 +46,7 @@ MISTAKES = {
     "tuning.rank=many": ("tuning.rank=many", "integer"),
     "task.text=clasic": ("task.text=clasic", "did you mean classic?"),
     "model=gpt-4": ("API", "tuning=none"),
+    "teacher=gpt-4": ("teacher=gpt-4", "teacher=expert"),
     "job=tun": ("job=tun", "did you mean job=tune?"),
     "job=tune tuning=none": ("job=tune", "tuning=lora"),
     "data.agent=[]": ("data.agent", "needs a data set"),

@@ -26,6 +26,7 @@ def checked(*overrides: str) -> configuration.Config:
 NEEDED = {
     "model": ["tuning=none", "backend=openai"],
     "backend": ["tuning=none"],
+    "teacher": ["tuning=none"],
     "custom": ["model.source=somewhere"],
     "files": ["data.agent=[a.jsonl]", "data.general=[b.jsonl]"],
     "tune": ["tuning=lora"],

@@ -5,16 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Sequence
-from pathlib import Path
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from agentx.errors import ConfigError, UserError
+from agentx.jobs.usage import CONF, groups
 from agentx.tasks.environment import TaskDataError
-
-CONF = Path(__file__).resolve().parents[2] / "conf"
 
 
 def explain(error: BaseException) -> UserError | None:
@@ -55,8 +53,7 @@ def _unknown_option(error: BaseException) -> ConfigError:
         return ConfigError(" ".join(line.strip() for line in str(error).splitlines() if line.strip())[:400])
     option = match.group(1)
     if "No match in the defaults list" in text:
-        groups = sorted(path.name for path in CONF.iterdir() if path.is_dir() and path.name != "hydra")
-        return ConfigError(f"{option}: no such group of choices{_nearest(option, groups)}")
+        return ConfigError(f"{option}: no such group of choices{_nearest(option, list(groups()))}")
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and "is not in struct" not in str(cause):
         return ConfigError(f"{option}: {str(cause).splitlines()[0]}")
