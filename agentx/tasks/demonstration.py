@@ -7,8 +7,35 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agentx.conversation import Message
-from agentx.models.chat import ChatModel
+from agentx.models.chat import ChatModel, Completion, Request, Sampling
 from agentx.tasks.environment import Environment
+
+
+class ScriptedModel:
+    """A ChatModel that needs no model: what a task's expert says to each request. Token counts are words.
+
+    `strayed` takes the (path, step, branch) of replies that are deliberately bad; see `Demonstration`.
+    """
+
+    context_length = 1 << 20
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.strayed: set[tuple[int, int, int]] = set()
+
+    def reply(self, messages: Sequence[Message], request: Request) -> str:
+        """The answer the request's purpose asks for, in the methods' formats."""
+        raise NotImplementedError
+
+    async def generate(self, messages: Sequence[Message], sampling: Sampling, request: Request) -> Completion:
+        text = self.reply(messages, request)
+        return Completion(text, self.count_tokens(messages), len(text.split()))
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        return sum(len(message.content.split()) for message in messages)
+
+    async def close(self) -> None:
+        """Nothing is held."""
 
 
 @dataclass(frozen=True)

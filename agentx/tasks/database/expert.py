@@ -12,12 +12,13 @@ import re
 from collections.abc import Sequence
 
 from agentx.conversation import Message
-from agentx.models.chat import Completion, Request, Sampling
+from agentx.models.chat import Request
 from agentx.tasks.database import actions
 from agentx.tasks.database.environment import DatabaseEnvironment
 from agentx.tasks.database.prompts import reply
 from agentx.tasks.database.settings import MUTATIONS
 from agentx.tasks.database.tables import Record
+from agentx.tasks.demonstration import ScriptedModel
 from agentx.trajectory import Purpose
 
 _NUMBERED = re.compile(r"^(\d+)[.)]\s+", re.MULTILINE)
@@ -29,7 +30,7 @@ _ANSWERING = ("The result has what was asked for, so I answer.", "That is the an
 _FINISHING = ("The change is made, so I finish.", "The statement went through. I finish.")
 
 
-class ExpertModel:
+class ExpertModel(ScriptedModel):
     """A ChatModel for one episode in `environment`; implements `agentx.models.chat.ChatModel`.
 
     Deviations from the expert's way are seeded and recorded in `strayed` as (path, step, branch), for the recorder not
@@ -51,9 +52,7 @@ class ExpertModel:
         weak_paths: int = 0,
         contested: float = 0.0,
     ) -> None:
-        self.name = "database-expert"
-        self.context_length = 1 << 20
-        self.strayed: set[tuple[int, int, int]] = set()
+        super().__init__("database-expert")
         self._record = record
         self._environment = environment
         self._style = style
@@ -63,18 +62,8 @@ class ExpertModel:
         self._contested = contested
         self._marks: dict[int, float] = {}
 
-    async def generate(self, messages: Sequence[Message], sampling: Sampling, request: Request) -> Completion:
-        """The reply the request's purpose asks for, in the methods' formats. Token counts are words."""
-        text = self._reply(messages[-1].content, request)
-        return Completion(text, self.count_tokens(messages), len(text.split()))
-
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        return sum(len(message.content.split()) for message in messages)
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-    def _reply(self, question: str, request: Request) -> str:
+    def reply(self, messages: Sequence[Message], request: Request) -> str:
+        question = messages[-1].content
         if request.purpose is Purpose.ACT:
             return self._act(request)
         if request.purpose is Purpose.PLAN:

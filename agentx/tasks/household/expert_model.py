@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from agentx.conversation import Message
-from agentx.models.chat import Completion, Request, Sampling
+from agentx.models.chat import Request
+from agentx.tasks.demonstration import ScriptedModel
 from agentx.tasks.household.expert import VERBS, HouseholdExpert, Move, Order, stray
 from agentx.tasks.household.room import LOOK, TWO, Goal
 from agentx.tasks.household.settings import Text
@@ -94,7 +95,7 @@ def _delivered(state: SimulatedState) -> int:
     )
 
 
-class ExpertModel:
+class ExpertModel(ScriptedModel):
     """A ChatModel for one episode on one simulated room; implements `agentx.models.chat.ChatModel`.
 
     `style` is io, cot or react, `text` the version its commands are worded in (`task.text`). Deviations from the
@@ -122,9 +123,7 @@ class ExpertModel:
     ) -> None:
         if style not in ("io", "cot", "react"):
             raise ValueError(f"style {style!r} is not one of io, cot, react")
-        self.name = "household-expert"
-        self.context_length = 1 << 20
-        self.strayed: set[tuple[int, int, int]] = set()
+        super().__init__("household-expert")
         self._state = state
         self._style = style
         self._text: Text = text
@@ -138,18 +137,7 @@ class ExpertModel:
         self._restarts = -1
         self._ended: dict[int, tuple[int, float]] = {}
 
-    async def generate(self, messages: Sequence[Message], sampling: Sampling, request: Request) -> Completion:
-        """The reply the request's purpose asks for, in the methods' formats. Token counts are words."""
-        text = self._reply(messages, request)
-        return Completion(text, self.count_tokens(messages), len(text.split()))
-
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        return sum(len(message.content.split()) for message in messages)
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-    def _reply(self, messages: Sequence[Message], request: Request) -> str:
+    def reply(self, messages: Sequence[Message], request: Request) -> str:
         if request.purpose is Purpose.ACT:
             return self._say(self._act(request))
         if request.purpose is Purpose.PLAN:

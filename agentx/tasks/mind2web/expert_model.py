@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 
 from agentx.conversation import Message
-from agentx.models.chat import Completion, Request, Sampling
+from agentx.models.chat import Request
+from agentx.tasks.demonstration import ScriptedModel
 from agentx.tasks.mind2web.answers import LETTERS, NONE, read_action
 from agentx.tasks.mind2web.environment import Mind2WebEnvironment
 from agentx.tasks.mind2web.prompts import Decision, Question, decide, expert_reply, plan_line
@@ -19,7 +20,7 @@ _ASTRAY = 0.7
 _OTHER_BRANCH = 0.5
 
 
-class ExpertModel:
+class ExpertModel(ScriptedModel):
     """A ChatModel for one episode in one environment; implements `agentx.models.chat.ChatModel`.
 
     It knows the environment's true state. Wrong answers are seeded and recorded in `strayed` as (path, step, branch):
@@ -37,9 +38,7 @@ class ExpertModel:
         weak_paths: int = 0,
         contested: float = 0.0,
     ) -> None:
-        self.name = "mind2web-expert"
-        self.context_length = 1 << 20
-        self.strayed: set[tuple[int, int, int]] = set()
+        super().__init__("mind2web-expert")
         self._environment = environment
         self._step = step
         self._style = style
@@ -48,18 +47,8 @@ class ExpertModel:
         self._contested = contested
         self._ended: dict[int, float] = {}
 
-    async def generate(self, messages: Sequence[Message], sampling: Sampling, request: Request) -> Completion:
-        """The reply the request's purpose asks for, in the methods' formats. Token counts are words."""
-        text = self._reply(messages[-1].content, request)
-        return Completion(text, self.count_tokens(messages), len(text.split()))
-
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        return sum(len(message.content.split()) for message in messages)
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-    def _reply(self, asked: str, request: Request) -> str:
+    def reply(self, messages: Sequence[Message], request: Request) -> str:
+        asked = messages[-1].content
         if request.purpose is Purpose.ACT:
             return self._act(request)
         if request.purpose is Purpose.PLAN:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Sequence
 
 from agentx.conversation import Message
-from agentx.models.chat import Completion, Request, Sampling
+from agentx.models.chat import Request
+from agentx.tasks.demonstration import ScriptedModel
 from agentx.tasks.operating_system.actions import Command, render
 from agentx.tasks.operating_system.problems import ExpertStep, Problem
 from agentx.tasks.operating_system.prompts import reply
@@ -23,7 +24,7 @@ LOST = 0.2
 """share of the steps with branches at which every candidate looks around, so that a judge has a No to say"""
 
 
-class ExpertModel:
+class ExpertModel(ScriptedModel):
     """A ChatModel for one episode of one problem; implements `agentx.models.chat.ChatModel`.
 
     Deviations are seeded and recorded in `strayed` as (path, step, branch). The first `weak_paths` paths give up too
@@ -33,26 +34,13 @@ class ExpertModel:
     """
 
     def __init__(self, problem: Problem, style: str, *, seed: int = 0, weak_paths: int = 0, contested: float = 0.0):
-        self.name = "operating-system-expert"
-        self.context_length = 1 << 20
-        self.strayed: set[tuple[int, int, int]] = set()
+        super().__init__("operating-system-expert")
         self._problem, self._style, self._seed = problem, style, seed
         self._weak_paths, self._contested = weak_paths, contested
         self._taken: dict[int, int] = {}
         """steps of the solution taken, by path, once the reply that is being written has been carried out"""
 
-    async def generate(self, messages: Sequence[Message], sampling: Sampling, request: Request) -> Completion:
-        """The reply the request's purpose asks for, in the methods' formats. Token counts are words."""
-        text = self._reply(messages, request)
-        return Completion(text, self.count_tokens(messages), len(text.split()))
-
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        return sum(len(message.content.split()) for message in messages)
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-    def _reply(self, messages: Sequence[Message], request: Request) -> str:
+    def reply(self, messages: Sequence[Message], request: Request) -> str:
         question = messages[-1].content
         if request.purpose is Purpose.ACT:
             return self._act(messages, request)

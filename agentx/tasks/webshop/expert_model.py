@@ -10,7 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 
 from agentx.conversation import Message
-from agentx.models.chat import Completion, Request, Sampling
+from agentx.models.chat import Request
+from agentx.tasks.demonstration import ScriptedModel
 from agentx.tasks.webshop.engine import Session
 from agentx.tasks.webshop.expert import Move, Shopper, stray
 from agentx.tasks.webshop.prompts import STYLES, reply
@@ -20,7 +21,7 @@ from agentx.trajectory import Purpose
 _NUMBERED = re.compile(r"^\s*(\d+)[.)]\s+(.+?)\s*$", re.MULTILINE)
 
 
-class ExpertModel:
+class ExpertModel(ScriptedModel):
     """A ChatModel for one episode; implements `agentx.models.chat.ChatModel`.
 
     `current` gives the environment's session. Deviations from the shopper's way are seeded and recorded in `strayed`
@@ -44,9 +45,7 @@ class ExpertModel:
     ) -> None:
         if style not in STYLES:
             raise ValueError(f"style {style!r} is not one of {', '.join(STYLES)}")
-        self.name = "webshop-expert"
-        self.context_length = 1 << 20
-        self.strayed: set[tuple[int, int, int]] = set()
+        super().__init__("webshop-expert")
         self._current = current
         self._goal = goal
         self._style = style
@@ -60,18 +59,7 @@ class ExpertModel:
         choose = f"choose {' and '.join(goal.options)}" if goal.options else ""
         self._plan = [line for line in (found, choose, "buy the product") if line]
 
-    async def generate(self, messages: Sequence[Message], sampling: Sampling, request: Request) -> Completion:
-        """The reply the request's purpose asks for, in the methods' formats. Token counts are words."""
-        text = self._reply(messages, request)
-        return Completion(text, self.count_tokens(messages), len(text.split()))
-
-    def count_tokens(self, messages: Sequence[Message]) -> int:
-        return sum(len(message.content.split()) for message in messages)
-
-    async def close(self) -> None:
-        """Nothing is held."""
-
-    def _reply(self, messages: Sequence[Message], request: Request) -> str:
+    def reply(self, messages: Sequence[Message], request: Request) -> str:
         if request.purpose is Purpose.ACT:
             move = self._act(request)
             return reply(self._style, move.thought, move.thought, move.action)
