@@ -20,7 +20,6 @@ SMALLER = [
     "data.experts_size=12",
     "data.skills_size=12",
     "task.samples=2",
-    "task.max_rounds=3",
     "method.max_tokens.action=16",
 ]
 RUN_ELSEWHERE = {"make demo", "make test", ". .venv/bin/activate"}
