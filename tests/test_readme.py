@@ -23,7 +23,7 @@ SMALLER = [
     "method.max_tokens.action=16",
 ]
 RUN_ELSEWHERE = {"make demo", "make test", ". .venv/bin/activate"}
-"""what this suite is part of, or would start itself again; the continuous integration runs them"""
+"""what sets up this suite's own environment; what `make demo` then runs is tested below"""
 
 
 def commands() -> list[str]:
@@ -55,7 +55,15 @@ def output(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("readme")
 
 
-@pytest.mark.parametrize("line", [line for line in commands() if line not in RUN_ELSEWHERE])
+DEMO = "python run.py experiments=demo"
+
+
+def test_make_demo_runs_the_demo():
+    recipe = (ROOT / "Makefile").read_text().partition("\ndemo: setup\n")[2].splitlines()[0]
+    assert recipe.strip() == DEMO.replace("python", "$(BIN)/python")
+
+
+@pytest.mark.parametrize("line", [DEMO, *(line for line in commands() if line not in RUN_ELSEWHERE)])
 def test_a_documented_command_works(line, output):
     program, *arguments = line.split()
     assert program == "python", f"{line}: say in RUN_ELSEWHERE who runs it"
