@@ -9,7 +9,6 @@ a mistake is reported before anything is loaded.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import importlib
 import typing
 from collections.abc import Iterable, Mapping
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from agentx.errors import ConfigError
+from agentx.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from agentx.evaluation.settings import EvaluationSettings
@@ -157,7 +156,7 @@ def _describe(problem: Any, prefix: str) -> str:
     context = problem.get("ctx", {})
     if problem["type"] == "literal_error":
         allowed = [part.strip("' ") for part in str(context["expected"]).replace(" or ", ", ").split(",")]
-        return f"{option}={given}: must be one of {', '.join(allowed)}{_did_you_mean(str(given), allowed)}"
+        return f"{option}={given}: must be one of {', '.join(allowed)}{did_you_mean(str(given), allowed)}"
     if problem["type"] == "missing":
         return f"{option}: needs a value"
     if problem["type"] == "value_error":
@@ -166,14 +165,9 @@ def _describe(problem: Any, prefix: str) -> str:
     return f"{option}={given}: {message}"
 
 
-def _did_you_mean(given: str, allowed: Iterable[str]) -> str:
-    close = difflib.get_close_matches(given, list(allowed), n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""
-
-
 def _nearest(given: str, allowed: Iterable[str]) -> str:
     names = list(allowed)
-    return _did_you_mean(given, names) or f"; there is {', '.join(sorted(names))}"
+    return did_you_mean(given, names) or f"; there is {', '.join(sorted(names))}"
 
 
 def load(location: str) -> Any:

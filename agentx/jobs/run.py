@@ -22,15 +22,13 @@ def run_job(config: Config) -> None:
     hydra_config = HydraConfig.get()
     if not ranks.is_first():
         logging.getLogger().setLevel(logging.WARNING)
-    if hydra_config.mode != RunMode.MULTIRUN:
+    # Of the processes of one job, the first records what became of it.
+    if hydra_config.mode != RunMode.MULTIRUN or not ranks.is_first():
         job.run(config)
         return
     directory = Path(hydra_config.runtime.output_dir)
     overrides = list(hydra_config.overrides.task)
     started = time.monotonic()
-    if not ranks.is_first():
-        job.run(config)
-        return
     try:
         cell = job.run(config)
     except Exception as error:

@@ -15,10 +15,10 @@ from agentx.conversation import Message
 from agentx.models.chat import Request
 from agentx.tasks.database import actions
 from agentx.tasks.database.environment import DatabaseEnvironment
-from agentx.tasks.database.prompts import reply
 from agentx.tasks.database.settings import MUTATIONS
 from agentx.tasks.database.tables import Record
 from agentx.tasks.demonstration import ScriptedModel
+from agentx.tasks.replies import reply
 from agentx.trajectory import Purpose
 
 _NUMBERED = re.compile(r"^(\d+)[.)]\s+", re.MULTILINE)

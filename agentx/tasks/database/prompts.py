@@ -12,8 +12,7 @@ from agentx.conversation import Message
 from agentx.errors import ConfigError
 from agentx.tasks.database import actions
 from agentx.tasks.database.settings import MUTATIONS
-
-STYLES = ("io", "cot", "react")
+from agentx.tasks.replies import STYLES, reply
 
 
 def opening(kind: str, style: str, shots: int, prompt: str = "plain") -> list[Message]:
@@ -47,14 +46,6 @@ def opening(kind: str, style: str, shots: int, prompt: str = "plain") -> list[Me
     if shots:
         messages.append(Message("user", announcement))
     return messages
-
-
-def reply(style: str, thought: str, reasoning: str, action: str) -> str:
-    """A turn as the style writes it."""
-    line = f"ACTION: {action}"
-    if style == "io":
-        return line
-    return f"{reasoning}\n{line}" if style == "cot" else f"THOUGHT: {thought}\n{line}"
 
 
 def _reply(style: str, turn: dict[str, Any]) -> str:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agentx.errors import ConfigError
+from agentx.errors import ConfigError, did_you_mean
 
 Source = Literal["generated", "official"]
 EngineName = Literal["sqlite", "mysql"]
@@ -65,7 +63,7 @@ class Settings:
     def __post_init__(self) -> None:
         splits = SPLITS[self.source]
         if self.split not in splits:
-            hint = _did_you_mean(self.split, splits)
+            hint = did_you_mean(self.split, splits)
             raise ConfigError(f"task.split={self.split}: task.source={self.source} has {', '.join(splits)}{hint}")
         if self.samples is None and self.source == "generated":
             raise ConfigError("task.samples=null: say how many samples to generate; null is for task.source=official")
@@ -81,7 +79,7 @@ class Settings:
             raise ConfigError(f"task.kinds=[]: name at least one of {', '.join(KINDS)}")
         for kind in self.kinds:
             if kind not in KINDS:
-                hint = _did_you_mean(kind, KINDS) or f"; there is {', '.join(KINDS)}"
+                hint = did_you_mean(kind, KINDS) or f"; there is {', '.join(KINDS)}"
                 raise ConfigError(f"task.kinds: {kind} is not a kind of sample{hint}")
         if len(set(self.kinds)) < len(self.kinds):
             raise ConfigError(f"task.kinds={self.kinds}: names a kind twice")
@@ -92,8 +90,3 @@ class Settings:
             raise ConfigError("task.dsn: only task.engine=mysql connects to a server")
         if not self.multiline_actions:
             raise ConfigError("task.multiline_actions=false: statements of the database task take several lines")
-
-
-def _did_you_mean(given: str, allowed: Sequence[str]) -> str:
-    close = difflib.get_close_matches(given, allowed, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -20,6 +20,7 @@ from agentx.tasks.household.room import LOOK, TWO, Goal
 from agentx.tasks.household.settings import Text
 from agentx.tasks.household.simulated_state import SimulatedState
 from agentx.tasks.household.text_versions import command_in
+from agentx.tasks.replies import reply
 from agentx.trajectory import Purpose
 
 Style = Literal["io", "cot", "react"]
@@ -154,10 +155,7 @@ class ExpertModel(ScriptedModel):
         return "Yes" if self._state.won else "No"
 
     def _say(self, move: Move) -> str:
-        line = f"ACTION: {command_in(self._text, move.action)}"
-        if self._style == "io":
-            return line
-        return f"{move.reasoning}\n{line}" if self._style == "cot" else f"THOUGHT: {move.thought}\n{line}"
+        return reply(self._style, move.thought, move.reasoning, command_in(self._text, move.action))
 
     def _act(self, request: Request) -> Move:
         expert = self._caught_up(request.path)

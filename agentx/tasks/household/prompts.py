@@ -11,10 +11,11 @@ import yaml
 
 from agentx.conversation import Message
 from agentx.errors import ConfigError
+from agentx.tasks import replies
 from agentx.tasks.household.room import TASK_TYPES
+from agentx.tasks.replies import STYLES
 
 Prompt = Literal["plain", "compact"]
-STYLES = ("io", "cot", "react")
 
 
 @dataclass(frozen=True)
@@ -69,10 +70,7 @@ def opening(task_type: str, style: str, shots: int, prompt: Prompt = "plain") ->
 
 def reply(style: str, turn: ExampleTurn) -> str:
     """A turn as the style writes it."""
-    line = f"ACTION: {turn.action}"
-    if style == "io":
-        return line
-    return f"{turn.reasoning}\n{line}" if style == "cot" else f"THOUGHT: {turn.thought}\n{line}"
+    return replies.reply(style, turn.thought, turn.reasoning, turn.action)
 
 
 @cache

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agentx.errors import ConfigError
+from agentx.errors import ConfigError, did_you_mean
 
 Source = Literal["generated", "official"]
 Text = Literal["current", "classic"]
@@ -62,7 +60,7 @@ class Settings:
     def __post_init__(self) -> None:
         splits = SPLITS[self.source]
         if self.split not in splits:
-            hint = _did_you_mean(self.split, splits)
+            hint = did_you_mean(self.split, splits)
             raise ConfigError(f"task.split={self.split}: task.source={self.source} has {', '.join(splits)}{hint}")
         if self.samples is None and self.source == "generated":
             raise ConfigError("task.samples=null: say how many games to generate; null is for task.source=official")
@@ -78,15 +76,10 @@ class Settings:
             raise ConfigError(f"task.task_types=[]: name at least one of {', '.join(TASK_TYPES)}")
         for task_type in self.task_types:
             if task_type not in TASK_TYPES:
-                hint = _did_you_mean(task_type, TASK_TYPES) or f"; there is {', '.join(TASK_TYPES)}"
+                hint = did_you_mean(task_type, TASK_TYPES) or f"; there is {', '.join(TASK_TYPES)}"
                 raise ConfigError(f"task.task_types: {task_type} is not a task type{hint}")
         if len(set(self.task_types)) < len(self.task_types):
             raise ConfigError(f"task.task_types={self.task_types}: names a task type twice")
         low, high = self.receptacles
         if not 4 <= low <= high:
             raise ConfigError(f"task.receptacles=[{low},{high}]: must be two numbers with 4 <= least <= most")
-
-
-def _did_you_mean(given: str, allowed: Sequence[str]) -> str:
-    close = difflib.get_close_matches(given, allowed, n=1, cutoff=0.5)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -17,8 +17,8 @@ from agentx.tasks.mind2web.answers import LETTERS, NONE, written
 from agentx.tasks.mind2web.page import find, page_text, parse_page, prune
 from agentx.tasks.mind2web.samples import WebStep
 from agentx.tasks.mind2web.settings import Prompt
+from agentx.tasks.replies import STYLES, reply
 
-STYLES = ("io", "cot", "react")
 MOST_SHOTS = 5
 REMEMBERED = 5
 """previous actions a question tells of"""
@@ -71,9 +71,6 @@ def statement(step: WebStep) -> str:
 
 def expert_reply(question: Question, decision: Decision, style: str) -> str:
     """A decision as the style writes it, with the expert's reasons."""
-    line = f"ACTION: {written(decision.letter, decision.action)}"
-    if style == "io":
-        return line
     step = question.step
     if decision == decide(question):
         _, _, what = step.in_words.partition("]")
@@ -83,7 +80,7 @@ def expert_reply(question: Question, decision: Decision, style: str) -> str:
         reason = _texts()["thought" if style == "react" else "reasoning"][kind].format(**words)
     else:
         reason = _texts()["reasoning"]["wrong"].format(letter=decision.letter)
-    return f"THOUGHT: {reason}\n{line}" if style == "react" else f"{reason}\n{line}"
+    return reply(style, reason, reason, written(decision.letter, decision.action))
 
 
 def plan_line() -> str:

@@ -10,9 +10,9 @@ import yaml
 
 from agentx.conversation import Message
 from agentx.errors import ConfigError
+from agentx.tasks import replies
 from agentx.tasks.operating_system.actions import Command, render
-
-STYLES = ("io", "cot", "react")
+from agentx.tasks.replies import STYLES
 
 
 def opening(style: str, shots: int, prompt: str = "plain", rounds: int = 8) -> list[Message]:
@@ -44,10 +44,7 @@ def opening(style: str, shots: int, prompt: str = "plain", rounds: int = 8) -> l
 
 def reply(style: str, thought: str, command: Command, reasoning: str = "") -> str:
     """A turn as the style writes it; cot writes the `reasoning`, or the thought where there is none."""
-    line = f"ACTION: {render(command)}"
-    if style == "io":
-        return line
-    return f"{reasoning or thought}\n{line}" if style == "cot" else f"THOUGHT: {thought}\n{line}"
+    return replies.reply(style, thought, reasoning or thought, render(command))
 
 
 @cache

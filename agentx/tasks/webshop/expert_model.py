@@ -12,9 +12,9 @@ from collections.abc import Callable, Sequence
 from agentx.conversation import Message
 from agentx.models.chat import Request
 from agentx.tasks.demonstration import ScriptedModel
+from agentx.tasks.replies import STYLES, reply
 from agentx.tasks.webshop.engine import Session
 from agentx.tasks.webshop.expert import Move, Shopper, stray
-from agentx.tasks.webshop.prompts import STYLES, reply
 from agentx.tasks.webshop.reward import Goal
 from agentx.trajectory import Purpose
 

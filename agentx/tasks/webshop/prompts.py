@@ -10,9 +10,8 @@ import yaml
 
 from agentx.conversation import Message
 from agentx.errors import ConfigError
+from agentx.tasks.replies import STYLES, reply
 from agentx.tasks.webshop.settings import Prompt
-
-STYLES = ("io", "cot", "react")
 
 
 def opening(style: str, shots: int, prompt: Prompt = "plain", rounds: int = 10) -> list[Message]:
@@ -43,14 +42,6 @@ def opening(style: str, shots: int, prompt: Prompt = "plain", rounds: int = 10) 
             announcement = ""
         messages.append(Message("user", f"{texts['example']['ending']}\n{plain['next']}"))
     return messages
-
-
-def reply(style: str, thought: str, reasoning: str, action: str) -> str:
-    """A turn as the style writes it."""
-    line = f"ACTION: {action}"
-    if style == "io":
-        return line
-    return f"{reasoning}\n{line}" if style == "cot" else f"THOUGHT: {thought}\n{line}"
 
 
 @cache
