@@ -1,5 +1,6 @@
 # make demo   sets up, tunes the embedded model, evaluates four reasoning methods, prints the table
 # make test   sets up, runs every test
+# make vllm   sets up .venv-vllm: agentx with the CPU build of vLLM, for backend=vllm and job=serve
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
@@ -8,7 +9,7 @@ BIN     = $(VENV)/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test setup check lint clean
+.PHONY: demo test setup vllm check lint clean
 
 demo: setup
 	$(BIN)/python run.py experiments=demo
@@ -35,5 +36,19 @@ $(VENV)/.ready: setup.cfg constraints.txt
 	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[dev]'
 	@touch $@
 
+# A second environment, because vLLM wants some packages in versions of its own. Everything is pinned and nothing
+# resolved (see requirements-vllm.txt) but what torch itself needs, which depends on the build that the index has.
+vllm: .venv-vllm/.ready
+
+.venv-vllm/.ready: requirements-vllm.txt setup.cfg
+	@echo "Setting up .venv-vllm (once; some minutes, 3 GB)"
+	$(PYTHON) -m venv .venv-vllm
+	.venv-vllm/bin/python -m pip install --quiet -c constraints.txt pip
+	.venv-vllm/bin/python -m pip install --quiet --no-compile -c requirements-vllm.txt torch
+	.venv-vllm/bin/python -m pip install --quiet --no-compile --no-deps -r requirements-vllm.txt
+	.venv-vllm/bin/python -m pip install --quiet --no-deps -e .
+	.venv-vllm/bin/python -c 'import vllm'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) outputs build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-vllm outputs build *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -38,7 +38,8 @@ def start(composed: DictConfig) -> None:
 
         run_job(config)
     except Exception as error:
-        failures.append(error)
+        if not sweep.record_failure(error):
+            failures.append(error)
 
 
 def main() -> int:
@@ -46,6 +47,7 @@ def main() -> int:
     if {"-h", "--help"} & set(sys.argv[1:]):
         print(usage())
         return 0
+    sweep.register_sweeper()
     try:
         start()
         for failure in failures:

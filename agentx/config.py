@@ -13,6 +13,7 @@ import importlib
 import typing
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,8 @@ from agentx.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
     from agentx.evaluation.settings import EvaluationSettings
-    from agentx.models.settings import ModelSettings
+    from agentx.jobs.settings import SweepSettings
+    from agentx.models.settings import BackendSettings, CacheSettings, ModelSettings, RunBudgetSettings
     from agentx.reasoning.settings import BudgetSettings, MethodSettings
     from agentx.tuning.settings import DataSettings, LoggerSettings, TrainerSettings, TuningSettings
 
@@ -37,12 +39,27 @@ SECTIONS = {
     "tuning": "agentx.tuning.settings:TuningSettings",
     "trainer": "agentx.tuning.settings:TrainerSettings",
     "logger": "agentx.tuning.settings:LoggerSettings",
+    "cache": "agentx.models.settings:CacheSettings",
+    "run_budget": "agentx.models.settings:RunBudgetSettings",
     "evaluation": "agentx.evaluation.settings:EvaluationSettings",
+    "sweep": "agentx.jobs.settings:SweepSettings",
     "paths": "agentx.config:PathSettings",
 }
 """Sections whose options are always the same; `task` and `job` bring their own, by their name."""
 
+OPTIONAL = {
+    "planner": "agentx.models.settings:ModelSettings",
+    "judge": "agentx.models.settings:ModelSettings",
+    "planner_backend": "agentx.models.settings:BackendSettings",
+    "judge_backend": "agentx.models.settings:BackendSettings",
+}
+"""Sections that may be left out (null)."""
+
 TOP_LEVEL = ("lambda", "num_path", "num_branch", "seed")
+
+EXPERTS_OF = "experts:"
+"""in data.agent: what follows is a choice of conf/task, whose scripted expert writes the set"""
+TASKS = Path(__file__).resolve().parents[1] / "conf" / "task"
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,10 @@ class PathSettings:
     """WebShop's data folder"""
     mind2web: Path | None = None
     """Mind2Web's data folder"""
+    datasets: Path | None = None
+    """Folder of downloaded data sets, each a file or directory of the set's name"""
+    prices: Path | None = None
+    """YAML of prices that go before those of agentx/models/prices.yaml"""
 
 
 @dataclass(frozen=True)
@@ -69,14 +90,23 @@ class Config:
     teacher: ModelSettings
     task: Any
     method: MethodSettings
+    planner: ModelSettings | None
+    """who splits tasks; null: the policy"""
+    judge: ModelSettings | None
+    """who chooses and says what is done; null: the policy"""
+    planner_backend: BackendSettings | None
+    judge_backend: BackendSettings | None
     data: DataSettings
     tuning: TuningSettings
     backend: Any
     trainer: TrainerSettings
     logger: LoggerSettings
     job: Any
+    cache: CacheSettings
+    run_budget: RunBudgetSettings
     evaluation: EvaluationSettings
     budget: BudgetSettings
+    sweep: SweepSettings
     paths: PathSettings
     seed: int
     agent_ratio: float
@@ -106,6 +136,9 @@ def from_hydra(composed: DictConfig) -> Config:
     sections: dict[str, Any] = {}
     for name, location in SECTIONS.items():
         sections[name] = build(load(location), values.get(name, {}), name)
+    for name, location in OPTIONAL.items():
+        given = values.get(name)
+        sections[name] = None if given is None else build(load(location), given, name)
     sections["method"] = _with_search_width(sections["method"], num_path, num_branch)
     sections["task"] = build(_task_settings(values.get("task", {})), values.get("task", {}), "task")
     sections["job"] = build(_job_settings(values.get("job", {})), values.get("job", {}), "job")
@@ -123,15 +156,31 @@ def build(settings: type, values: Any, prefix: str) -> Any:
 
     Raises ConfigError for unknown options, wrong types and values that the dataclass itself refuses.
     """
-    from pydantic import TypeAdapter, ValidationError
+    from pydantic import ValidationError
 
     if not isinstance(values, Mapping):
         raise ConfigError(f"{prefix}={values}: is a group of options, not a single value")
     _refuse_unknown(settings, values, prefix)
     try:
-        return TypeAdapter(settings).validate_python(dict(values))
+        return _validator(settings).validate_python(dict(values))
     except ValidationError as error:
         raise ConfigError(_describe(error.errors()[0], prefix)) from error
+    except ConfigError as error:
+        raise ConfigError(_named(str(error), prefix)) from error
+
+
+def _named(message: str, prefix: str) -> str:
+    """Settings that serve several sections (model, teacher, planner …) name the first of them."""
+    first = next((name for name in ("model", "backend") if message.startswith(f"{name}.")), prefix)
+    return message if first == prefix else prefix + message.removeprefix(first)
+
+
+@cache
+def _validator(settings: type) -> Any:
+    """Made once: a sweep checks all of its cells before the first."""
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(settings)
 
 
 def _refuse_unknown(settings: type, values: Mapping[str, Any], prefix: str) -> None:
@@ -188,6 +237,21 @@ def _task_settings(values: Any) -> type:
     return settings
 
 
+def shipped_settings(config: Config, choice: str) -> Any:
+    """The settings of another task than the run's, as conf/task/<choice>.yaml has them beside the run's other
+    options. Raises ConfigError where there is no such choice."""
+    known = sorted(path.stem for path in TASKS.glob("*.yaml"))
+    if choice not in known:
+        raise ConfigError(f"data.agent=[{EXPERTS_OF}{choice}]: no such task{_nearest(choice, known)}")
+    shipped = OmegaConf.load(TASKS / f"{choice}.yaml")
+    assert isinstance(shipped, DictConfig)
+    shipped.pop("defaults", None)
+    beside = {name: value for name, value in config.resolved.items() if name != "task"}
+    tree = OmegaConf.to_container(OmegaConf.create({**beside, "task": shipped}), resolve=True)
+    assert isinstance(tree, dict)
+    return build(_task_settings(tree["task"]), tree["task"], f"{EXPERTS_OF}{choice}")
+
+
 def _job_settings(values: Any) -> type:
     """A job is a module of agentx/jobs; pretraining alone has options of its own."""
     name = values.get("name") if isinstance(values, Mapping) else None
@@ -233,6 +297,8 @@ def _with_search_width(method: MethodSettings, num_path: Any, num_branch: Any) -
 
 def _check_across(config: Config) -> None:
     """Checks that no single section can make."""
+    if config.job.name in ("experiment", "evaluate"):
+        load("agentx.jobs.assignments:check")(config)
     tuned = config.tuning.name != "none" and config.job.name in ("experiment", "tune")
     if config.model.kind == "api":
         needed = ["tuning=none"] * tuned + ["backend=openai"] * (config.backend.name != "openai")
@@ -244,11 +310,22 @@ def _check_across(config: Config) -> None:
     elif tuned:
         for name, share in (("agent", config.agent_ratio), ("general", 1 - config.agent_ratio)):
             if share > 0 and not getattr(config.data, name):
-                raise ConfigError(f"data.{name}=[]: λ={config.agent_ratio:g} draws {name} data, so it needs a data set")
-    if tuned and "experts" in config.data.agent and config.agent_ratio > 0 and config.teacher.kind != "expert":
+                alone = "general" if name == "agent" else "agent"
+                raise ConfigError(
+                    f"data.{name}=[]: λ={config.agent_ratio:g} draws {name} data, so it needs a data set; "
+                    f"lambda={int(name == 'general')} draws {alone} data alone"
+                )
+    experts = [name for name in config.data.agent if name == "experts" or name.startswith(EXPERTS_OF)]
+    for name in experts:
+        if name.startswith(EXPERTS_OF):
+            shipped_settings(config, name.removeprefix(EXPERTS_OF))
+    if tuned and experts and config.agent_ratio > 0 and config.teacher.kind != "expert":
         raise ConfigError(
-            f"teacher={config.teacher.name}: data.agent=[experts] is written by the task's scripted expert; use "
+            f"teacher={config.teacher.name}: data.agent=[{experts[0]}] is written by the task's scripted expert; use "
             "teacher=expert, or name files that this teacher wrote"
         )
+    check_method = getattr(config.task, "check_method", None)
+    if check_method is not None and config.job.name in ("experiment", "evaluate"):
+        check_method(config.method)
     if config.job.name == "tune" and config.tuning.name == "none":
         raise ConfigError("job=tune: tuning=none leaves nothing to do; use tuning=lora, qlora or full")

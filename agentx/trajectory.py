@@ -46,6 +46,8 @@ class Purpose(StrEnum):
     TASK_DONE = "task_done"
     SCORE = "score"
     """The judge rates a state (tree of thoughts)."""
+    WRITE = "write"
+    """A teacher writes agent data."""
 
 
 @dataclass
@@ -67,6 +69,10 @@ class ModelCall:
     seconds: float
     finish_reason: str
     messages: list[dict[str, Any]] | None = None
+    from_cache: bool = False
+    """answered by the call cache: no model was asked and nothing paid, though the tokens are those of the first time"""
+    estimated: bool = False
+    """the server gave no token counts, or impossible ones"""
 
 
 @dataclass
@@ -100,6 +106,9 @@ class Step:
     """the command the environment ran, after its own parsing"""
     notices: list[str] = field(default_factory=list)
     """e.g. pick_unparsable, verdict_unparsable, loop"""
+    fresh: bool = False
+    """the dialogue began anew with this step's observation: later prompts show the path's opening, without its first
+    observation, and the steps from here on"""
 
     @property
     def candidate(self) -> Candidate:

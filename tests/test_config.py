@@ -27,9 +27,18 @@ NEEDED = {
     "model": ["tuning=none", "backend=openai"],
     "backend": ["tuning=none"],
     "teacher": ["tuning=none"],
+    "planner": ["tuning=none", "method=ours"],
+    "judge": ["tuning=none", "method=ours"],
+    "planner_backend": ["tuning=none", "method=ours", "planner=tiny"],
+    "judge_backend": ["tuning=none", "method=ours", "judge=tiny"],
     "custom": ["model.source=somewhere"],
     "files": ["data.agent=[a.jsonl]", "data.general=[b.jsonl]"],
+    "alpaca": ["lambda=0"],
+    "alpaca_code": ["lambda=0"],
+    "codegen": ["lambda=0"],
+    "oasst": ["lambda=0"],
     "tune": ["tuning=lora"],
+    "reproduce": ["job.cell=outputs/cells/a-cell"],
 }
 """what a choice needs beside it"""
 
@@ -37,14 +46,22 @@ NEEDED = {
 @pytest.mark.parametrize("path", GROUPS, ids=lambda path: f"{path.parent.name}={path.stem}")
 def test_every_choice_is_valid(path):
     group, choice = path.parent.name, path.stem
-    checked(f"{group}={choice}", *NEEDED.get(group, []), *NEEDED.get(choice, []))
+    needed = [*NEEDED.get(group, []), *NEEDED.get(choice, [])]
+    if choice == "custom" and group != "model":
+        needed = [option.replace("model.", f"{group}.") for option in needed]
+    checked(f"{group}={choice}", *needed)
 
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_experiment_is_valid_in_every_combination(name):
+    """Experiments whose cells depend on the scale are checked cell by cell in test_experiments.py."""
     from itertools import product
 
-    params = composed_with_hydra(f"experiments={name}").hydra.sweeper.params or {}
+    sweeper = composed_with_hydra(f"experiments={name}").hydra.sweeper
+    if sweeper.get("cells"):
+        assert set(sweeper.cells) == {"paper", "tiny"}
+        return
+    params = sweeper.params or {}
     swept = [[f"{key}={value}" for value in str(values).split(",")] for key, values in params.items()]
     for overrides in product(*swept):
         checked(f"experiments={name}", *overrides)

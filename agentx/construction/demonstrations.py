@@ -11,6 +11,7 @@ import importlib
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, replace
+from types import ModuleType
 from typing import Any
 
 from agentx.construction.recording import Exchange, RecordingModel, conversations
@@ -57,26 +58,36 @@ every step (cot) each step is a conversation; unbounded, both would crowd out wh
 
 def demonstrate_with(task: str) -> Demonstrate:
     """The demonstrations of `task`. Raises ConfigError when the task has no scripted expert."""
+    demonstrate: Demonstrate = demonstrations_of(task).demonstrate
+    return demonstrate
+
+
+def demonstrations_of(task: str) -> ModuleType:
+    """The task's module of demonstrations. Raises ConfigError when the task has no scripted expert."""
     try:
         module = importlib.import_module(f"agentx.tasks.{task}.demonstrations")
     except ModuleNotFoundError as error:
         if error.name not in (f"agentx.tasks.{task}", f"agentx.tasks.{task}.demonstrations"):
             raise
         raise ConfigError(
-            f"data.agent=experts: task {task} has no scripted expert; name a file of conversations instead"
+            f"task={task}: has no training problems with a scripted expert, which data.agent=experts and job=construct "
+            "need; name a file of conversations instead"
         ) from error
-    demonstrate: Demonstrate = module.demonstrate
-    return demonstrate
+    return module
+
+
+def playable(task: str) -> tuple[str, ...]:
+    """The METHODS that the task's demonstrations can be played with: all, unless it names its own."""
+    return tuple(getattr(demonstrations_of(task), "METHODS", METHODS))
 
 
 def identity(task: str, settings: Any, shots: int) -> dict[str, Any]:
     """Everything but seed and count that decides what the demonstrations are."""
-    module = importlib.import_module(f"agentx.tasks.{task}.demonstrations")
     return {
         "task": task,
-        "settings": module.relevant_settings(settings),
+        "settings": demonstrations_of(task).relevant_settings(settings),
         "shots": shots,
-        "methods": {name: asdict(method) for name, method in METHODS.items()},
+        "methods": {name: asdict(METHODS[name]) for name in playable(task)},
         "shares": SHARES,
         "kept": KEPT,
         "weak": WEAK,
@@ -98,6 +109,7 @@ async def _record(
     task: str, settings: Any, count: int, seed: int, shots: int, methods: tuple[str, ...]
 ) -> list[Conversation]:
     demonstrate = demonstrate_with(task)
+    methods = tuple(name for name in methods if name in playable(task))
     found: list[Conversation] = []
     for index in range(count):
         rng = random.Random(f"{seed}/{index}")

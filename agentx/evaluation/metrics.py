@@ -106,7 +106,8 @@ def timing(trajectories: Sequence[Trajectory]) -> dict[str, Any]:
     in the batch)."""
     n = len(trajectories)
     seconds = sorted(trajectory.seconds for trajectory in trajectories)
-    cached = sum(call.cached_tokens for trajectory in trajectories for call in trajectory.calls)
+    calls = (call for trajectory in trajectories for call in trajectory.calls)
+    cached = sum(call.cached_tokens for call in calls if not call.from_cache)
     return {
         "episode_seconds_mean": _share(math.fsum(seconds), n),
         "episode_seconds_median": (seconds[(n - 1) // 2] + seconds[n // 2]) / 2 if n else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
@@ -18,11 +19,14 @@ from torch.utils.data import DataLoader, IterableDataset
 from agentx.evaluation.progress import ProgressLine
 from agentx.evaluation.runner import Method, planned_episodes, run_episodes
 from agentx.evaluation.settings import EvaluationSettings
+from agentx.evaluation.spending import STOPPED, write_stopped
 from agentx.evaluation.store import Episode, ResultStore
 from agentx.evaluation.summary import PLAN, SUMMARY, Plan, summarise_cell
 from agentx.models.chat import ChatModel, Roles
 from agentx.reasoning.settings import BudgetSettings
 from agentx.tasks.environment import Task
+
+log = logging.getLogger(__name__)
 
 
 class EpisodeData(pl.LightningDataModule):
@@ -58,6 +62,7 @@ class EpisodeData(pl.LightningDataModule):
         Plan.of(self.task, self.planned).write(self.directory)
         if pending:
             (self.directory / SUMMARY).unlink(missing_ok=True)
+            (self.directory / STOPPED).unlink(missing_ok=True)
         return pending, len(done), sum(trajectory.success for trajectory in finished)
 
     def test_dataloader(self) -> DataLoader[list[Episode]]:
@@ -127,7 +132,7 @@ class EvaluationModule(pl.LightningModule):
         try:
             store = ResultStore(self.directory)
             with self._progress() as progress:
-                await run_episodes(
+                counts = await run_episodes(
                     self.task,
                     self.method,
                     roles,
@@ -137,6 +142,12 @@ class EvaluationModule(pl.LightningModule):
                     budget=self.budget,
                     run_seed=self.run_seed,
                     pending=episodes,
+                )
+            if counts.stopped:
+                write_stopped(self.directory, counts.stopped)
+                log.warning(
+                    "%s is reached: finished episodes are kept and scored; the same command with a larger one goes on",
+                    counts.stopped,
                 )
         finally:
             watch.cancel()
@@ -191,6 +202,7 @@ def scalars(summary: dict[str, Any]) -> dict[str, float]:
         **{f"test/{name}_per_step": rate["per_step"] for name, rate in summary["failures"].items()},
         **{f"test/{name}_per_episode": rate["per_episode"] for name, rate in summary["failures"].items()},
         **{f"test/{name}_per_episode": number for name, number in summary["cost"]["per_episode"].items()},
+        "test/spent": summary.get("spending", {}).get("run", {}).get("cost"),
     }
     return {name: float(value) for name, value in values.items() if value is not None}
 

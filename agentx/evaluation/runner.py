@@ -14,7 +14,8 @@ from agentx.errors import UserError
 from agentx.evaluation.progress import Progress
 from agentx.evaluation.settings import EvaluationSettings
 from agentx.evaluation.store import Episode, ResultStore
-from agentx.models.chat import BackendError, Roles
+from agentx.models.chat import BackendError, BackendUnreachable, Roles
+from agentx.models.spending import RunBudgetReached
 from agentx.reasoning.episode import EpisodeContext
 from agentx.reasoning.settings import BudgetSettings, MethodSettings
 from agentx.tasks.environment import Environment, Sample, Task, TaskDataError
@@ -46,6 +47,8 @@ class RunCounts:
     infrastructure_errors: int = 0
     """episodes left without a score after all tries"""
     retries: int = 0
+    stopped: str = ""
+    """the limit of the whole run that ended it, e.g. 'run_budget.max_calls=20'"""
 
 
 def planned_episodes(task: Task, trials: int) -> list[Episode]:
@@ -73,8 +76,12 @@ async def run_episodes(
     exception, with its traceback in the log. Cancelling stops at once: environments are closed, what is finished is
     kept.
 
-    Raises UserError when `settings.give_up_after` episodes in a row ended in an infrastructure error, KeyError for a
-    pending sample the task does not have, and OSError when results cannot be written.
+    Where the run's budget is spent no further episode begins; those in play go on as far as they need no call, and
+    whichever then lacks one is left for the next run.
+
+    Raises UserError when nobody answers at a model's address or `settings.give_up_after` episodes in a row ended in an
+    infrastructure error, KeyError for a pending sample the task does not have, and OSError when results cannot be
+    written.
     """
     samples = {sample.id: sample for sample in task.samples}
     if pending is None:
@@ -115,7 +122,13 @@ class _Run:
     async def work(self, queue: Iterator[tuple[Sample, int]]) -> None:
         """One slot: take the next episode from the queue shared by all slots until it is empty."""
         for sample, trial in queue:
-            trajectory = await self._episode(sample, trial)
+            if self.counts.stopped:
+                return
+            try:
+                trajectory = await self._episode(sample, trial)
+            except RunBudgetReached as reached:
+                self.counts.stopped = reached.limit
+                return
             self.store.append(trajectory)
             if self.progress is not None:
                 self.progress.finished(trajectory)
@@ -149,13 +162,17 @@ class _Run:
                     delay = min(LONGEST_DELAY, self.settings.retry_delay * 2**attempt)
                     log.info("sample %s, trial %d: %s; trying again in %g s", sample.id, trial, reason, delay)
                     await asyncio.sleep(delay)
+                elif isinstance(error, BackendUnreachable):
+                    raise UserError(
+                        f"stopped: {error}, then run the same command again: finished episodes are kept"
+                    ) from error
                 else:
                     log.warning("sample %s, trial %d: %s; given up (try %d)", sample.id, trial, reason, attempt + 1)
             except TaskDataError as error:
                 reason = _describe(error)
                 log.warning("sample %s cannot be played: %s", sample.id, reason)
                 break
-            except UserError:
+            except (UserError, RunBudgetReached):
                 raise
             except Exception as error:
                 reason = _describe(error)

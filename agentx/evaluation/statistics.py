@@ -118,6 +118,15 @@ def mcnemar(only_a: int, only_b: int) -> float:
     return float(stats.binomtest(only_a, discordant, 0.5).pvalue) if discordant else 1.0
 
 
+def bonett_price(only_a: int, only_b: int, n: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Interval of the difference (b - a) of two paired proportions (Bonett and Price 2012). Unlike a bootstrap it does
+    not shrink to a point where no pair differs."""
+    z = float(stats.norm.ppf((1 + confidence) / 2))
+    a, b = (only_a + 1) / (n + 2), (only_b + 1) / (n + 2)
+    half = z * math.sqrt((a + b - (b - a) ** 2) / (n + 2))
+    return max(-1.0, b - a - half), min(1.0, b - a + half)
+
+
 def paired_test(
     a: Mapping[Episode, float],
     b: Mapping[Episode, float],
@@ -127,9 +136,9 @@ def paired_test(
 ) -> PairedTest:
     """Compare two cells on the episodes (sample, trial) they share; values are successes (0, 1) or rewards.
 
-    The interval of the difference is a bootstrap over samples. The p-value is McNemar's exact one where values are
-    0 or 1 and each sample has one trial, else that of a sign-flip permutation test over samples (all flips for up
-    to 12 samples). Raises ValueError when the cells share no episode.
+    Where values are 0 or 1 and each sample has one trial, the p-value is McNemar's exact one and the interval of the
+    difference Bonett and Price's. Else the interval is a bootstrap over samples and the p-value that of a sign-flip
+    permutation test over samples (all flips for up to 12 samples). Raises ValueError when the cells share no episode.
     """
     shared = sorted(set(a) & set(b))
     if not shared:
@@ -141,12 +150,14 @@ def paired_test(
     only_a = sum(a[episode] > b[episode] for episode in shared)
     only_b = sum(b[episode] > a[episode] for episode in shared)
     binary = all(value in (0, 1) for cell in (a, b) for value in (cell[episode] for episode in shared))
+    low, high = interval.low, interval.high
     if binary and len(by_sample) == len(shared):
         method, p_value = "McNemar, exact", mcnemar(only_a, only_b)
+        low, high = bonett_price(only_a, only_b, len(shared), confidence)
     else:
         method = "sign-flip permutation over samples"
         p_value = _sign_flip(np.array([math.fsum(differences) for differences in by_sample.values()]), resamples, seed)
-    return PairedTest(len(shared), interval.value, interval.low, interval.high, only_a, only_b, p_value, method)
+    return PairedTest(len(shared), interval.value, low, high, only_a, only_b, p_value, method)
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

@@ -96,6 +96,16 @@ class ResultStore:
         """Every scored episode, sorted by sample and trial. Of several results for one episode the first counts."""
         return list(self._read(self.episodes_path))
 
+    def stream(self) -> Iterator[tuple[Trajectory, str]]:
+        """Every scored episode with its line as it was written, one at a time and in the order of the file: for cells
+        that are too big to be held. Of several results for one episode the first counts."""
+        seen: set[Episode] = set()
+        for trajectory, line in self._parsed(self.episodes_path):
+            key = (trajectory.sample, trajectory.trial)
+            if key not in seen:
+                seen.add(key)
+                yield trajectory, line.decode("utf-8", errors="replace").strip()
+
     def infrastructure_errors(self) -> list[Trajectory]:
         """The latest infrastructure error of each episode that has no scored result yet, sorted."""
         done = self.done()
@@ -118,11 +128,19 @@ class ResultStore:
 
     def _read(self, path: Path, latest: bool = False) -> list[Trajectory]:
         found: dict[Episode, Trajectory] = {}
+        for trajectory, _ in self._parsed(path):
+            key = (str(trajectory.sample), int(trajectory.trial))
+            if latest or key not in found:
+                found[key] = trajectory
+        return [found[key] for key in sorted(found)]
+
+    def _parsed(self, path: Path) -> Iterator[tuple[Trajectory, bytes]]:
+        """The lines that hold a trajectory; the others are counted and warned of, once."""
         bad = self._unreadable.setdefault(path, set())
         for number, line in _whole_lines(path):
             try:
                 trajectory = Trajectory.from_dict(json.loads(line))
-                key = (str(trajectory.sample), int(trajectory.trial))
+                _ = str(trajectory.sample), int(trajectory.trial)
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
                 if number not in bad:
                     bad.add(number)
@@ -130,9 +148,7 @@ class ResultStore:
                         "%s line %d holds no trajectory (%s): left out, its episode runs again", path, number, error
                     )
                 continue
-            if latest or key not in found:
-                found[key] = trajectory
-        return [found[key] for key in sorted(found)]
+            yield trajectory, line
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[int, bytes]]:

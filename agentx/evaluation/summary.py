@@ -1,7 +1,7 @@
 """What one cell amounts to: `summary.json`, made from its episodes alone.
 
 The same episodes give the same bytes, in whatever order and over however many interrupted runs they were finished;
-only what is under "timing" depends on the machine.
+only what is under "timing" and "spending" depends on how they came about: on the machine, on caches, on lost episodes.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from agentx.errors import UserError
-from agentx.evaluation import metrics
+from agentx.evaluation import metrics, spending
 from agentx.evaluation.statistics import CONFIDENCE, mean_interval, success_interval
 from agentx.evaluation.store import Episode, ResultStore
 from agentx.trajectory import Outcome, Trajectory
@@ -131,7 +131,14 @@ def score_cell(directory: str | Path, task: ScoredTask | None = None) -> dict[st
     """
     plan = Plan.read(Path(directory))
     store = ResultStore(directory)
-    return summarise(store.trajectories() + store.infrastructure_errors(), task or plan, plan.expected)
+    trajectories = store.trajectories()
+    summary = summarise(trajectories + store.infrastructure_errors(), task or plan, plan.expected)
+    planned = set(plan.expected)
+    scored = [trajectory for trajectory in trajectories if (trajectory.sample, trajectory.trial) in planned]
+    summary["stopped"] = None if summary["complete"] else spending.read_stopped(Path(directory))
+    summary["not_repeatable"] = spending.not_repeatable(Path(directory))
+    summary["spending"] = _finite(spending.account(Path(directory), scored))
+    return summary
 
 
 def summarise_cell(directory: str | Path, task: ScoredTask | None = None) -> dict[str, Any]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
+import os
 import platform
 import subprocess
 import sys
@@ -23,7 +25,11 @@ from omegaconf import OmegaConf
 from agentx.config import Config
 from agentx.errors import UserError
 
+log = logging.getLogger(__name__)
+
 ROOT = Path(__file__).resolve().parents[2]
+_WHOLE, _END = 1 << 26, 1 << 20
+"""bytes: a file up to here counts whole, of a longer one this much from either end"""
 RECORDED_PACKAGES = (
     *("agentx", "torch", "transformers", "tokenizers", "peft", "pytorch-lightning", "datasets", "numpy"),
     *("textworld", "alfworld", "openai", "vllm"),
@@ -55,6 +61,35 @@ def file_fingerprint(paths: Iterable[Path]) -> str:
     return digest.hexdigest()[:10]
 
 
+def sources_fingerprint(task: Any, paths: Any) -> str | None:
+    """Hash of the files of the user's that `task` (its settings) takes samples from; None where it takes none.
+
+    Of files longer than 64 MiB the size and both ends count: reading gigabytes would delay every start. Missing files
+    count for nothing here, the task itself names them.
+    """
+    patterns = task.sources() if hasattr(task, "sources") else []
+    if not patterns:
+        return None
+    digest = hashlib.sha256()
+    for option, pattern in patterns:
+        given = getattr(paths, option) if option else Path(pattern).parent
+        found = [] if given is None else sorted(given.glob(pattern if option else Path(pattern).name))
+        for path in found:
+            if path.is_file():
+                digest.update(os.path.relpath(path, given).encode() + b"\0" + _content(path) + b"\0")
+    return digest.hexdigest()[:10]
+
+
+def _content(path: Path) -> bytes:
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        if size <= _WHOLE:
+            return file.read()
+        first = file.read(_END)
+        file.seek(-_END, os.SEEK_END)
+        return b"%d" % size + first + file.read()
+
+
 def prompts_fingerprint(task: str) -> str:
     """Hash of every prompt file that an episode of `task` can see: a changed prompt is a different cell."""
     folders = (ROOT / "agentx" / "tasks" / task, ROOT / "agentx" / "reasoning")
@@ -71,11 +106,30 @@ def open_cell(config: Config, folder: str, label: str, identity: Mapping[str, An
         directory.mkdir(parents=True, exist_ok=True)
         _write_once(directory / "identity.json", json.dumps(plain(identity), indent=1, sort_keys=True))
         _write_once(directory / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(config.resolved), sort_keys=False))
-        _write_once(directory / "provenance.json", json.dumps(provenance(), indent=1))
+        _write_once(directory / "provenance.json", json.dumps({**provenance(), "hashes": hashes(identity)}, indent=1))
     except OSError as error:
         reason = f"cannot write {error.filename or directory} ({error.strerror})"
         raise UserError(f"paths.output={config.paths.output}: {reason}") from error
     return directory
+
+
+def record_task(directory: Path, about: Mapping[str, Any]) -> None:
+    """task.json: what the task's episodes start from on this machine, for tasks that depend on it. Warns where the
+    cell's earlier episodes started from something else."""
+    text = json.dumps(plain(about), indent=1, sort_keys=True)
+    path = directory / "task.json"
+    _write_once(path, text)
+    if path.read_text(encoding="utf-8") != text:
+        log.warning("warning: %s: the cell's earlier episodes started from another system than this one", path)
+
+
+def hashes(identity: Mapping[str, Any]) -> dict[str, Any]:
+    """What weights, chat template, prompts, adapter and data a cell was made with, each as a short text."""
+    adapter = identity.get("adapter") or {}
+    made_of = {**{name: adapter[name] for name in ("agent", "general") if name in adapter}, **identity}
+    names = ("weights", "template", "prompts", "sources", "agent", "general")
+    known = {name: made_of[name] for name in names if isinstance(made_of.get(name), str)}
+    return {"cell": fingerprint(identity), **known, "adapter": fingerprint(adapter) if adapter else None}
 
 
 def _write_once(path: Path, text: str) -> None:

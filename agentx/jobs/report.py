@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from agentx.config import Config
 
 if TYPE_CHECKING:
-    from agentx.jobs.job_record import JobRecord
     from agentx.reports.collect import Row
     from agentx.reports.report import Report
 
@@ -26,6 +25,7 @@ def write(output: Path) -> Report:
     """The report over every evaluated cell below `output`."""
     from agentx.reports.report import write_report
 
+    write_curves(sorted((output / "adapters").glob("*/adapter")), output / "report")
     return write_report(output / "cells", output / "report")
 
 
@@ -37,25 +37,26 @@ def print_cells(cells: Sequence[Path], output: Path) -> None:
     _say_where(report)
 
 
-def print_sweep(records: Sequence[JobRecord], directory: Path, output: Path) -> None:
-    """What became of the jobs of a sweep, then the table of their cells."""
-    failed = [record for record in records if record.status != "passed"]
-    print(f"\n{len(records) - len(failed)} of {len(records)} jobs passed ({directory})")
-    for record in failed:
-        print(f"  failed: {' '.join(record.overrides) or '(no overrides)'}: {record.reason}")
-    cells = [Path(record.cell) for record in records if record.status == "passed" and record.cell]
-    if any((cell / "summary.json").exists() for cell in cells):
-        print_cells(cells, output)
+def write_curves(adapters: Sequence[Path], directory: Path) -> Path | None:
+    """The loss curves of some adapters in one figure; None where there are none."""
+    from agentx.reports.loss_curves import write_loss_curves
+
+    return write_loss_curves(adapters, directory)
 
 
 def _print(rows: Sequence[Row]) -> None:
     from agentx.reports.tables import print_table, results_table
+    from agentx.reports.task_tables import metrics_table
 
     print()
     print_table(results_table(rows))
+    for label in dict.fromkeys(row.label for row in rows):
+        for table in metrics_table(label, [row for row in rows if row.label == label]):
+            print_table(table)
 
 
 def _say_where(report: Report) -> None:
-    print(f"report        {report.html}  (also {report.markdown.name}, {report.csv.name} and figures beside it)")
-    if report.pages:
-        print(f"trajectories  {report.pages[0].parent}")
+    print(
+        f"report        {report.html}  (also {report.markdown.name}, {report.csv.name}, tables and figures beside it)"
+    )
+    print(f"trajectories  {report.episodes}")

@@ -1,70 +1,161 @@
-"""Sweeps (`-m`, or an experiment that brings its own): every combination is checked before the first runs, a
-failing job does not stop the others, and a table at the end says what became of each.
-"""
+"""Around a sweep: which cells it has, the table at its end, its exit code."""
 
 from __future__ import annotations
 
-import logging
 import sys
 import traceback
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra import compose
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.plugins import Plugins
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, OmegaConf
+from hydra.types import RunMode
+from omegaconf import DictConfig
 
-from agentx import config as configuration
-from agentx.errors import UserError
-from agentx.jobs.job_record import RECORD, one_line, read_records
+from agentx.errors import ConfigError
+from agentx.jobs.job_record import (
+    FAILED,
+    PASSED,
+    RUNNING,
+    SKIPPED,
+    JobRecord,
+    latest,
+    one_line,
+    read_records,
+    reason_of,
+    write_record,
+)
 
-log = logging.getLogger(__name__)
-_failed_jobs = 0
+SWEEPER = "hydra_plugins.agentx.CellSweeper"
+"""Hydra instantiates plugins of this package only, which it looks up by name; see `register_sweeper`."""
+
+_exit_code = 0
+
+
+def register_sweeper() -> None:
+    """Make `agentx.jobs.sweeper` known to Hydra, whose scan for plugins executes the modules of its own ones again: a
+    class derived from one of them has to be made after it."""
+    plugins = Plugins.instance()
+    from agentx.jobs.sweeper import CellSweeper
+
+    plugins.class_name_to_class[SWEEPER] = CellSweeper
 
 
 def exit_code() -> int:
     """1 when a job of this process's sweep failed, else 0."""
-    return 1 if _failed_jobs else 0
+    return _exit_code
 
 
-def combinations(config: DictConfig) -> list[list[str]]:
-    """The overrides of every job that the sweep will run, as Hydra's basic sweeper expands them."""
-    params = OmegaConf.to_container(config.hydra.sweeper.get("params") or OmegaConf.create({}), resolve=False)
-    assert isinstance(params, dict)
-    arguments = [f"{key!s}={value}" for key, value in params.items()] + list(config.hydra.overrides.task)
-    overrides = OverridesParser.create().parse_overrides(arguments)
-    return [job for batch in BasicSweeper.split_arguments(overrides, None) for job in batch]
+def record_failure(error: Exception) -> bool:
+    """Keep what ended a job of a sweep before it began; False outside of sweeps."""
+    hydra = HydraConfig.get()
+    if hydra.mode != RunMode.MULTIRUN:
+        return False
+    record = JobRecord(list(hydra.overrides.task), FAILED, reason=reason_of(error))
+    write_record(Path(hydra.runtime.output_dir), record)
+    return True
+
+
+def puts_jobs_off() -> bool:
+    """Whether a job that another process works on is put off, because this sweep comes back to it; else it waits."""
+    hydra = HydraConfig.get()
+    return hydra.mode == RunMode.MULTIRUN and str(hydra.sweeper.get("_target_")) == SWEEPER
+
+
+def lines_of(cells: Any, scale: str | None) -> list[Any]:
+    """The experiment's lines at that scale. Raises ConfigError where it has none."""
+    if not isinstance(cells, Mapping):
+        return list(cells)
+    if scale not in cells:
+        raise ConfigError(f"scale={scale}: this experiment has cells for scale={' and scale='.join(map(str, cells))}")
+    return list(cells[scale])
+
+
+def jobs_of(
+    params: Mapping[str, Any], lines: Iterable[str | Sequence[str]], arguments: Sequence[str]
+) -> list[list[str]]:
+    """The overrides of every job: the combinations within each line, for all lines, without repetitions.
+
+    `params` and `arguments` (the command line) hold for every line; an argument replaces what `params` or the line say
+    of the same option. Without lines, `params` and `arguments` alone are combined. Raises ConfigError.
+    """
+    given = [f"{key}={value}" for key, value in params.items()]
+    parser = OverridesParser.create()
+    typed = parser.parse_overrides(list(arguments))
+    settled = {override.get_key_element() for override in typed}
+    jobs: dict[tuple[str, ...], None] = {}
+    for line in lines or [()]:
+        options = [*given, *(line.split() if isinstance(line, str) else line)]
+        own = [o for o in parser.parse_overrides(options) if o.get_key_element() not in settled]
+        if any(o.is_sweep_override() and not o.is_discrete_sweep() for o in [*own, *typed]):
+            raise ConfigError("a sweep over an interval needs a sweeper that draws from it; list values instead")
+        for batch in BasicSweeper.split_arguments([*own, *typed], None):
+            jobs.update(dict.fromkeys(tuple(job) for job in batch))
+    return [list(job) for job in jobs]
 
 
 class SweepCallback(Callback):
-    """Hydra calls this around a sweep. It leaves by SystemExit because Hydra turns other errors into warnings."""
+    """Hydra calls this around a sweep, whatever sweeper runs it."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        for earlier in Path(config.hydra.sweep.dir).glob(f"*/{RECORD}"):
-            earlier.unlink()  # of a sweep in the same folder: it would be counted as this one's
-        if "BasicSweeper" not in str(config.hydra.sweeper._target_):
-            return
-        jobs = combinations(config)
-        for overrides in jobs:
-            try:
-                configuration.from_hydra(compose("config", overrides=overrides))
-            except UserError as error:
-                print(f"error: {error} (in the combination {' '.join(overrides)})", file=sys.stderr)
-                raise SystemExit(error.exit_code) from error
-        log.info("%d jobs, all valid", len(jobs))
+        for earlier in read_records_of(config):
+            earlier.unlink(missing_ok=True)  # of a sweep in the same folder: it would be counted as this one's
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        global _failed_jobs
-        directory = Path(config.hydra.sweep.dir)
-        records = read_records(directory)
-        _failed_jobs = sum(record.status != "passed" for record in records)
-        try:
-            from agentx.jobs.report import print_sweep
+        conclude(config)
 
-            print_sweep(records, directory, Path(config.paths.output))
-        except Exception as error:
-            traceback.print_exc()
-            print(f"error: the sweep's table could not be made: {one_line(error)}", file=sys.stderr)
-            raise SystemExit(1) from error
+
+def read_records_of(config: DictConfig) -> list[Path]:
+    return list(Path(config.hydra.sweep.dir).rglob("job.json"))
+
+
+def conclude(config: DictConfig) -> None:
+    """Print what became of the jobs and the table of their cells; it decides the exit code."""
+    global _exit_code
+    directory = Path(config.hydra.sweep.dir)
+    records = latest(read_records(directory))
+    if not records:
+        return
+    for record in records:
+        if record.status == RUNNING:
+            record.status, record.reason = FAILED, "its process died"
+    _exit_code = int(any(record.status == FAILED for record in records))
+    print_jobs(records, directory)
+    cells = [Path(record.cell) for record in records if record.status != FAILED and record.cell]
+    try:
+        from agentx.jobs.report import print_cells, write_curves
+
+        if any((cell / "summary.json").exists() for cell in cells):
+            print_cells(cells, Path(config.paths.output))
+        elif (curves := write_curves([cell / "adapter" for cell in cells], directory)) is not None:
+            print(f"loss curves   {curves}  (also as SVG beside it)")
+    except Exception as error:
+        traceback.print_exc()
+        print(f"error: the sweep's table could not be made: {one_line(error)}", file=sys.stderr)
+        # Hydra turns other errors of callbacks into warnings.
+        raise SystemExit(1) from error
+
+
+def print_jobs(records: Sequence[JobRecord], directory: Path) -> None:
+    """One line a job, then how many passed, failed and were skipped."""
+    shared = _shared_options(records)
+    names = [" ".join(o for o in record.overrides if o not in shared) or "(no overrides)" for record in records]
+    width = min(max(map(len, names)), 80)
+    print(f"\n{'job':{width}}  result   seconds  reason")
+    for name, record in zip(names, records, strict=True):
+        print(f"{name:{width}}  {record.status:8} {record.seconds:6.0f}  {record.reason}".rstrip())
+        if record.status == FAILED and record.cell:
+            print(f"{'':{width}}  log and traceback in {record.cell}")
+    counts = {status: sum(record.status == status for record in records) for status in (PASSED, FAILED, SKIPPED)}
+    more = "".join(f", {counts[status]} {status}" for status in (SKIPPED, FAILED) if counts[status])
+    print(f"{counts[PASSED]} of {len(records)} jobs passed{more} ({directory})")
+
+
+def _shared_options(records: Sequence[JobRecord]) -> set[str]:
+    """What all jobs have in common tells none apart."""
+    sets = [set(record.overrides) for record in records]
+    return set.intersection(*sets) if len(sets) > 1 else set()

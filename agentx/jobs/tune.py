@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from agentx.config import Config
 from agentx.errors import UserError
 from agentx.jobs import cells
-from agentx.jobs.tuning_data import locked, tuning_data
+from agentx.jobs.claims import claimed
+from agentx.jobs.job_log import follow
+from agentx.jobs.sweep import puts_jobs_off
+from agentx.jobs.tuning_data import TuningSets, tuning_data
 
 if TYPE_CHECKING:
     from agentx.tuning.run import AdapterResult
@@ -17,47 +22,70 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+@dataclass(frozen=True)
+class AdapterPlan:
+    """An adapter before it is made: where it will be, and what from."""
+
+    directory: Path
+    identity: Mapping[str, Any] = field(repr=False)
+    sets: TuningSets = field(repr=False)
+
+
 def run(config: Config) -> Path:
     """Returns the adapter's directory."""
-    return ensure_adapter(config).path
+    plan = plan_adapter(config)
+    follow(plan.directory)
+    return ensure_adapter(config, plan).path
 
 
-def ensure_adapter(config: Config, *, may_train: bool = True) -> AdapterResult:
-    """The adapter of this configuration: found, resumed, or trained now. Cells that share it train it once, also
-    when they run at the same time. Raises UserError when it would have to be trained and may not."""
-    from agentx.tuning.base import weights_digest
-    from agentx.tuning.run import NOT_DECISIVE, tune
+def plan_adapter(config: Config) -> AdapterPlan:
+    """What the configuration's adapter is made of. Raises UserError for data or weights that are not there."""
+    from agentx.models.loading import load_renderer
+    from agentx.tuning.base import check_tunable, weights_digest
+    from agentx.tuning.run import NOT_DECISIVE
 
-    agent, general = tuning_data(config)
+    sets = tuning_data(config)
     settings = {name: value for name, value in cells.plain(config.tuning).items() if name not in NOT_DECISIVE}
+    check_tunable(config.model, config.tuning)
     identity = {
         "weights": weights_digest(config.model),
         "model": {"name": config.model.name, "lora_targets": config.model.lora_targets, "dtype": config.model.dtype},
+        "template": load_renderer(config.model).sha256,
         "tuning": settings,
         "lambda": config.agent_ratio,
         "seed": config.seed,
-        "agent": cells.fingerprint([c.to_dict() for c in agent]),
-        "general": cells.fingerprint([c.to_dict() for c in general]),
+        "agent": cells.fingerprint([c.to_dict() for c in sets.agent]),
+        "general": cells.fingerprint([c.to_dict() for c in sets.general]),
     }
     label = f"{config.model.name}-{config.tuning.name}-lambda{config.agent_ratio:g}"
-    directory = cells.open_cell(config, "adapters", label, identity)
-    if not may_train and not (directory / "adapter").is_dir():
+    return AdapterPlan(cells.open_cell(config, "adapters", label, identity), identity, sets)
+
+
+def ensure_adapter(config: Config, plan: AdapterPlan, *, may_train: bool = True) -> AdapterResult:
+    """The planned adapter: found, resumed, or trained now. Cells that share it train it once, also when they run at
+    the same time. Raises UserError when it would have to be trained and may not."""
+    from agentx.tuning.run import tune
+
+    made = plan.directory / "adapter"
+    if not may_train and not made.is_dir():
         raise UserError(
             f"job={config.job.name}: there is no adapter for this configuration yet; run job=tune or job=experiment "
             "with it first, or evaluate the model as it is with tuning=none"
         )
-    with locked(directory / "adapter"):
+    with claimed(made, wait=not puts_jobs_off(), dead_after=config.sweep.dead_after):
         result = tune(
             config.model,
             config.tuning,
             config.trainer,
             config.logger,
-            agent=agent,
-            general=general,
+            agent=plan.sets.agent,
+            general=plan.sets.general,
+            skipped=plan.sets.skipped,
+            on_error=config.data.on_error,
             agent_ratio=config.agent_ratio,
             seed=config.seed,
             data_seed=config.data.seed,
-            output=directory,
+            output=plan.directory,
         )
     realised = result.realised
     log.info(

@@ -19,6 +19,10 @@ class BackendError(Exception):
     """The back end failed, not the agent: the episode is retried, then recorded as infrastructure_error."""
 
 
+class BackendUnreachable(BackendError):
+    """Nobody answers at any of the model's addresses: the run stops where further tries of an episode do not help."""
+
+
 @dataclass(frozen=True)
 class Sampling:
     """Decoding settings; temperature 0 is greedy."""
@@ -28,6 +32,9 @@ class Sampling:
     max_tokens: int = 256
     stop: tuple[str, ...] = ()
     """generation ends before the first of these; it is not part of the text"""
+    choices: tuple[str, ...] = ()
+    """the only replies allowed, where the back end can see to it (`settings.constrains`); elsewhere they do
+    nothing and the reply has to be parsed"""
 
 
 @dataclass(frozen=True)
@@ -60,8 +67,13 @@ class Completion:
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    """of the prompt, found in the back end's own cache of keys and values"""
     finish_reason: str = "stop"
     seconds: float = 0.0
+    estimated: bool = False
+    """the token counts are guesses: the server gave none, or impossible ones"""
+    from_cache: bool = False
+    """the whole reply came from the call cache: no model was asked"""
 
 
 @runtime_checkable
@@ -84,6 +96,14 @@ class ChatModel(Protocol):
         ...
 
     async def close(self) -> None: ...
+
+
+def room_for_reply(model: ChatModel, prompt_tokens: int, least: int = 1) -> int:
+    """Tokens that the prompt leaves for a reply. Raises ContextOverflow where they are fewer than `least`."""
+    room = model.context_length - prompt_tokens
+    if room < least:
+        raise ContextOverflow(f"the prompt takes {prompt_tokens} of {model.name}'s {model.context_length} tokens")
+    return room
 
 
 @dataclass

@@ -26,8 +26,9 @@ import torch
 
 from agentx.models.attention import RAGGED, Segment
 from agentx.models.chat import BackendError, Completion, Sampling
+from agentx.models.choices import ChoiceTokens
 from agentx.models.keyvalues import CacheShape, KeyValues, PrefixStore
-from agentx.models.sampling import choose, cut_at_stop
+from agentx.models.sampling import choose, cut_at_stop, keep_only
 
 
 @dataclass(eq=False)
@@ -38,6 +39,7 @@ class _Generation:
     sampling: Sampling
     random: random.Random
     limit: int
+    choices: ChoiceTokens | None = None
     future: Future[Completion] = field(default_factory=Future)
     submitted: float = field(default_factory=time.perf_counter)
     reply: list[int] = field(default_factory=list)
@@ -81,15 +83,18 @@ class Engine:
         self._thread = threading.Thread(target=self._work, name="agentx-engine", daemon=True)
         self._thread.start()
 
-    def submit(self, prompt: Sequence[int], sampling: Sampling, seed: int, limit: int) -> Future[Completion]:
-        """Continue `prompt` by at most `limit` tokens. Cancelling the future frees what the request holds.
+    def submit(
+        self, prompt: Sequence[int], sampling: Sampling, seed: int, limit: int, choices: ChoiceTokens | None = None
+    ) -> Future[Completion]:
+        """Continue `prompt` by at most `limit` tokens, or by one of `choices` (`limit` being room for the longest).
+        Cancelling the future frees what the request holds.
 
         The future raises BackendError when the forward pass fails or the engine is closed. Raises ValueError when
         the store can never hold the request.
         """
         if len(prompt) + limit > self._store.max_tokens:
             raise ValueError(f"{len(prompt) + limit} tokens exceed the {self._store.max_tokens} that may be held")
-        generation = _Generation(np.asarray(prompt, dtype=np.int64), sampling, random.Random(seed), limit)
+        generation = _Generation(np.asarray(prompt, dtype=np.int64), sampling, random.Random(seed), limit, choices)
         with self._closing:
             if self._closed.is_set():
                 raise BackendError("the model was closed")
@@ -187,7 +192,11 @@ class Engine:
         self.computed_tokens += used
         if complete:
             draws = [g.random.random() if g.sampling.temperature > 0 else 0.0 for g in complete]
-            tokens = choose(output.logits[0].float(), [g.sampling for g in complete], draws)
+            logits = output.logits[0].float()
+            for row, generation in enumerate(complete):
+                if generation.choices is not None:
+                    logits[row] = keep_only(logits[row], generation.choices.allowed(generation.reply))
+            tokens = choose(logits, [g.sampling for g in complete], draws)
             for generation, token in zip(complete, tokens, strict=True):
                 self._append(generation, token)
 
@@ -196,7 +205,9 @@ class Engine:
         generation.reply.append(token)
         text: str | None = None
         reason = "stop"
-        if token in self._end_token_ids:
+        if generation.choices is not None:
+            text = generation.choices.decided(generation.reply)
+        elif token in self._end_token_ids:
             text = self._decode(generation.reply[:-1])
         elif generation.sampling.stop:
             text = cut_at_stop(generation.reply, generation.sampling.stop, self._decode)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,10 +41,25 @@ def open_model(model: ModelSettings, backend: BackendSettings, adapter: str | Pa
                 f"backend=openai: a server loads adapters itself; serve {adapter} there, set model.api_name to its "
                 "name on the server and leave model.adapter empty, or use backend=transformers"
             )
+        if backend.name == "openai" and backend.render == "local" and model.kind == "local":
+            return _open_rendered(model, backend)
         from agentx.models.openai_backend import OpenAIModel
 
         return OpenAIModel(model, backend)
+    if backend.name == "vllm":
+        from agentx.models.vllm_backend import open_vllm
+
+        return open_vllm(model, backend, adapter)
     return _open_in_process(model, backend, adapter)
+
+
+def _open_rendered(model: ModelSettings, backend: BackendSettings) -> ChatModel:
+    from transformers import AutoConfig
+
+    from agentx.models.rendered_backend import RenderedModel
+
+    length = context_length(model, from_pretrained(AutoConfig, model))
+    return RenderedModel(replace(model, context_length=length), backend, load_renderer(model), end_tokens(model))
 
 
 def _open_in_process(model: ModelSettings, backend: BackendSettings, adapter: str | Path | None) -> ChatModel:
@@ -64,7 +80,7 @@ def _open_in_process(model: ModelSettings, backend: BackendSettings, adapter: st
     engine = Engine(
         weights,
         renderer.decode,
-        renderer.end_token_ids | _end_tokens(weights),
+        renderer.end_token_ids | _ends(getattr(weights, "generation_config", None)),
         max_concurrency=backend.max_concurrency,
         max_tokens=held,
         prefill_tokens=backend.prefill_tokens,
@@ -120,11 +136,12 @@ def load_renderer(model: ModelSettings, adapter: str | Path | None = None) -> Re
     from agentx.models.rendering import Renderer
 
     renderer = Renderer(load_tokenizer(model), model.chat_template, model.system_prompt)
-    card = read_card(Path(adapter)) if adapter is not None else {}
+    # A tuned model in a directory of its own (tuning=full, job=merge) bears a card like an adapter's.
+    card = read_card(Path(adapter if adapter is not None else source_of(model)))
     if card.get("template_sha256", renderer.sha256) != renderer.sha256:
         raise UserError(
-            f"{adapter}: was tuned with chat template {card.get('template')!r}, and {model.name} would be prompted "
-            "with another; set model.chat_template (and model.system_prompt) as they were, or tune again"
+            f"{adapter or model.source}: was tuned with chat template {card.get('template')!r}, and {model.name} would "
+            "be prompted with another; set model.chat_template (and model.system_prompt) as they were, or tune again"
         )
     return renderer
 
@@ -149,16 +166,21 @@ def load_weights(model: ModelSettings, device: torch.device, adapter: str | Path
     return weights.eval().requires_grad_(False)
 
 
-def _apply_adapter(model: ModelSettings, weights: Any, adapter: Path) -> Any:
-    import torch
-    from peft import PeftModel
-
+def check_adapter(model: ModelSettings, adapter: Path) -> None:
+    """Raises UserError unless the directory holds a LoRA adapter of this model, in peft's format."""
     for name in ("adapter_config.json", "adapter_model.safetensors"):
         if not (adapter / name).is_file():
             raise UserError(
                 f"model.adapter={adapter}: holds no {name}; give the directory of a LoRA adapter saved by peft"
             )
     _check_base(model, adapter)
+
+
+def _apply_adapter(model: ModelSettings, weights: Any, adapter: Path) -> Any:
+    import torch
+    from peft import PeftModel
+
+    check_adapter(model, adapter)
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("error", message="Found missing adapter keys")
@@ -246,9 +268,18 @@ def first_line(error: Exception) -> str:
     return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)[:200]
 
 
-def _end_tokens(weights: Any) -> frozenset[int]:
-    """What the checkpoint's own generation settings end a reply with."""
-    ends = getattr(getattr(weights, "generation_config", None), "eos_token_id", None)
+def end_tokens(model: ModelSettings) -> frozenset[int]:
+    """What the checkpoint's own generation settings end a reply with, read without its weights."""
+    from transformers import AutoConfig, GenerationConfig
+
+    try:
+        return _ends(GenerationConfig.from_pretrained(source_of(model)))
+    except OSError:  # it has none of its own
+        return _ends(GenerationConfig.from_model_config(from_pretrained(AutoConfig, model)))
+
+
+def _ends(generation_config: Any) -> frozenset[int]:
+    ends = getattr(generation_config, "eos_token_id", None)
     return frozenset([ends] if isinstance(ends, int) else ends or [])
 
 

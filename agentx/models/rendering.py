@@ -21,8 +21,9 @@ from jinja2.exceptions import TemplateError
 
 from agentx.conversation import Message, Role
 from agentx.errors import UserError
-from agentx.models.chat import ContextOverflow
+from agentx.models.choices import ChoiceTokens
 from agentx.models.encoding import ContextualEncoder, RenderedTokens
+from agentx.models.trimming import trim
 
 TEMPLATES = Path(__file__).parent / "templates"
 TEXT_MARKERS = ("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "GPT4 User:", "GPT4 Assistant:")
@@ -52,6 +53,7 @@ class Renderer:
         self._tokenizer = tokenizer
         self.encoder = ContextualEncoder(tokenizer)
         self._layout = lru_cache(maxsize=4096)(self._find_layout)
+        self.choices = lru_cache(maxsize=256)(self._write_choices)
         exchange = self._layout(("user", "assistant", "user"), False)
         written = "".join(exchange.literals)
         self.encoder.protect(marker for marker in TEXT_MARKERS if marker in self.jinja or marker in written)
@@ -147,31 +149,32 @@ class Renderer:
         """Length of `prompt(messages)`."""
         return len(self.prompt(messages))
 
+    def _write_choices(self, choices: tuple[str, ...]) -> ChoiceTokens:
+        """The tokens of each of `choices` as a reply: those that tuning would mark as trained.
+
+        Raises UserError where the template leaves no exact place for a reply.
+        """
+        asked = Message("user", "?")
+        sequences: dict[str, list[int]] = {}
+        for choice in choices:
+            rendered = self.render([asked, Message("assistant", choice, trained=True)])
+            sequences[choice] = [
+                token for token, trained in zip(rendered.ids, rendered.trained, strict=True) if trained
+            ]
+        return ChoiceTokens(sequences)
+
+    def begins_with_blank(self, reply: str) -> bool:
+        """Whether the tokenizer writes a blank before `reply`, as sentencepiece does after a control token."""
+        first = next(iter(self.choices((reply,)).sequences.values()))[0]
+        return str(self._tokenizer.convert_ids_to_tokens(first)).startswith("▁")
+
     def decode(self, ids: Sequence[int]) -> str:
         """Text of a reply, control tokens left out."""
         return self.encoder.decode(ids)
 
     def trim(self, messages: Sequence[Message], max_tokens: int) -> list[Message]:
-        """The conversation within `max_tokens` of prompt, by AgentBench's rule: the first message (after a system
-        message) and the newest are kept, the oldest turns between them go, and a notice in the first says how many
-        messages are missing. Whole exchanges (a reply and what answered it) go, so that roles still alternate.
-
-        Raises ContextOverflow when even the first and the newest message do not fit.
-        """
-        messages = list(messages)
-        if self.count_tokens(messages) <= max_tokens:
-            return messages
-        first = 1 if messages[0].role == "system" else 0
-        low, high = 1, (len(messages) - first - 1) // 2
-        if high < low or self.count_tokens(_without(messages, first, high)) > max_tokens:
-            raise ContextOverflow(f"the first and the newest message alone exceed {max_tokens} tokens")
-        while low < high:
-            middle = (low + high) // 2
-            if self.count_tokens(_without(messages, first, middle)) <= max_tokens:
-                high = middle
-            else:
-                low = middle + 1
-        return _without(messages, first, low)
+        """The conversation within `max_tokens` of prompt; see `trimming.trim`."""
+        return trim(messages, max_tokens, self.count_tokens)
 
     def _end_of_reply(self, literal: str) -> int | None:
         """How far the text after a message still belongs to it: to the end of the first control token."""
@@ -236,17 +239,3 @@ class Renderer:
 
 def _join(literals: Sequence[str], between: Sequence[str]) -> str:
     return "".join(part for pair in zip(literals, [*between[: len(literals) - 1], ""], strict=True) for part in pair)
-
-
-def _without(messages: list[Message], first: int, exchanges: int) -> list[Message]:
-    """`messages` less the oldest `exchanges` after the first message, with a notice in it."""
-    omitted = 2 * exchanges
-    opening, rest = messages[first], messages[first + 1 + omitted :]
-    notice = f"({omitted} earlier messages are left out here.)"
-    if not rest:
-        newest = messages[-1]
-        merged = Message(
-            "user", f"{opening.content}\n\n({omitted - 1} earlier messages are left out here.)\n\n{newest.content}"
-        )
-        return [*messages[:first], merged]
-    return [*messages[:first], Message(opening.role, f"{opening.content}\n\n{notice}"), *rest]

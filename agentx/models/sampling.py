@@ -35,6 +35,14 @@ def choose(logits: torch.Tensor, samplings: Sequence[Sampling], draws: Sequence[
     return best.tolist()
 
 
+def keep_only(logits: torch.Tensor, allowed: Sequence[int]) -> torch.Tensor:
+    """`logits` [vocabulary] with every other token made impossible."""
+    masked = torch.full_like(logits, -torch.inf)
+    index = torch.tensor(allowed, device=logits.device)
+    masked[index] = logits[index]
+    return masked
+
+
 def cut_at_stop(ids: Sequence[int], stop: Sequence[str], decode: Callable[[Sequence[int]], str]) -> str | None:
     """The text before the first stop string, or None while there is none.
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from agentx.conversation import Message
-from agentx.models.chat import Completion, ContextOverflow, Request, Sampling
+from agentx.models.chat import Completion, Request, Sampling, room_for_reply
 from agentx.models.engine import Engine
 from agentx.models.rendering import Renderer
 
@@ -23,10 +23,10 @@ class TransformersModel:
 
     async def generate(self, messages: Sequence[Message], sampling: Sampling, request: Request) -> Completion:
         prompt = self.renderer.prompt(messages)
-        room = self.context_length - len(prompt)
-        if room < 1:
-            raise ContextOverflow(f"the prompt takes {len(prompt)} of {self.name}'s {self.context_length} tokens")
-        future = self.engine.submit(prompt, sampling, request.seed, min(sampling.max_tokens, room))
+        choices = self.renderer.choices(sampling.choices) if sampling.choices else None
+        room = room_for_reply(self, len(prompt), choices.longest if choices else 1)
+        limit = choices.longest if choices else min(sampling.max_tokens, room)
+        future = self.engine.submit(prompt, sampling, request.seed, limit, choices)
         return await asyncio.wrap_future(future)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:

@@ -1,9 +1,9 @@
-"""The training text: narrated play, copying drills and general skills, as token ids in batches of like length."""
+"""The training text: narrated play of all tasks, copying drills and general skills, as batches of token ids."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from random import Random
@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from agentx.conversation import Conversation
 from agentx.pretraining.drills import drill
 from agentx.pretraining.narration import Narration, narrate
+from agentx.pretraining.plays import Play, tell
 from agentx.pretraining.settings import PretrainSettings
 from agentx.pretraining.skills import general_conversations
 from agentx.pretraining.tokenizer import BOS, END
@@ -40,15 +41,18 @@ class Batch:
     """tokens that are not padding"""
 
 
-def document(settings: PretrainSettings, index: int) -> Document:
-    """The text with this number: a function of the seed and the number alone."""
+def document(settings: PretrainSettings, index: int, plays: Sequence[Play]) -> Document:
+    """The text with this number: a function of the seed, the number and the recorded plays."""
     rng = Random(f"pretrain:{settings.seed}:{index}")
     fallen = min(1.0, index / settings.drill_documents) if settings.drill_documents else 1.0
     drills = settings.drills_at_start + (settings.drills - settings.drills_at_start) * fallen
     if rng.random() < drills:
         return drill(rng)
-    if rng.random() * (1 - settings.drills) < settings.narration:
+    kind = rng.random() * (1 - settings.drills)
+    if kind < settings.narration:
         return narrate(rng, "train")
+    if kind < settings.narration + settings.plays and plays:
+        return tell(rng.choice(plays), rng)
     several = rng.randint(3, 9) if rng.random() < 0.1 else 1
     parts = general_conversations(several, rng.randrange(2**31))
     return Conversation(tuple(chain.from_iterable(part.messages for part in parts)))
@@ -84,21 +88,23 @@ def plain_text(document: Document) -> str:
     return document.text if isinstance(document, Narration) else document
 
 
-def corpus_hash(settings: PretrainSettings, count: int = 2000) -> str:
+def corpus_hash(settings: PretrainSettings, plays: Sequence[Play], count: int = 2000) -> str:
     """BLAKE2 over the first `count` documents: what the recipe records to recognise its data."""
     digest = hashlib.blake2b(digest_size=16)
     for index in range(count):
-        digest.update(plain_text(document(settings, index)).encode() + b"\0")
+        digest.update(plain_text(document(settings, index, plays)).encode() + b"\0")
     return digest.hexdigest()
 
 
-def batches(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast, skip: int = 0) -> Iterator[Batch]:
+def batches(
+    settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast, plays: Sequence[Play], skip: int = 0
+) -> Iterator[Batch]:
     """Endless batches of at most `batch_tokens` tokens, padding included; the first `skip` are passed over.
 
     Documents longer than the context are left out.
     """
     for chunk in range(2**31):
-        documents = [document(settings, chunk * CHUNK + i) for i in range(CHUNK)]
+        documents = [document(settings, chunk * CHUNK + i, plays) for i in range(CHUNK)]
         rows = [row for row in encode(documents, tokenizer) if len(row[0]) <= settings.context_length]
         groups = group(rows, settings.batch_tokens)
         Random(f"order:{settings.seed}:{chunk}").shuffle(groups)

@@ -42,10 +42,17 @@ def episode(rng: Random, split: Split) -> Transcript:
     return play(room, rng)
 
 
-def tell(transcript: Transcript, rng: Random) -> Narration:
-    observed, thought, commanded = (rng.choice(marks) for marks in (OBSERVATION_MARKS, THOUGHT_MARKS, COMMAND_MARKS))
+def marks(rng: Random) -> tuple[str, str, str, bool, bool]:
+    """A layout: the marks of observation, thought and command, whether thoughts are told, and on the command's line."""
+    observed, thought, commanded = (
+        rng.choice(choices) for choices in (OBSERVATION_MARKS, THOUGHT_MARKS, COMMAND_MARKS)
+    )
     thoughtful = rng.random() < 0.75
-    one_line = thoughtful and bool(thought) and rng.random() < 0.3
+    return observed, thought, commanded, thoughtful, thoughtful and bool(thought) and rng.random() < 0.3
+
+
+def tell(transcript: Transcript, rng: Random) -> Narration:
+    observed, thought, commanded, thoughtful, one_line = marks(rng)
     pieces = []
     for turn in transcript.turns:
         pieces.append((f"{_marked(observed, turn.observation)}\n", True))

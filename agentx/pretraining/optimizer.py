@@ -71,8 +71,8 @@ def make_optimizers(
     model: nn.Module, learning_rate: float, embedding_rate: float, weight_decay: float
 ) -> list[torch.optim.Optimizer]:
     """Muon over the matrices inside the blocks and AdamW over the rest. Each group keeps its `peak` rate."""
-    hidden = [weight for name, weight in model.named_parameters() if weight.ndim == 2 and "embed" not in name]
-    rest = [weight for name, weight in model.named_parameters() if weight.ndim != 2 or "embed" in name]
+    hidden = [weight for name, weight in model.named_parameters() if _inside(name, weight)]
+    rest = [weight for name, weight in model.named_parameters() if not _inside(name, weight)]
     optimizers: list[torch.optim.Optimizer] = [
         Muon(hidden, learning_rate, weight_decay=weight_decay),
         torch.optim.AdamW(rest, embedding_rate, betas=ADAM_BETAS, weight_decay=0.0, fused=True),
@@ -81,3 +81,7 @@ def make_optimizers(
         for group in optimizer.param_groups:
             group["peak"] = group["lr"]
     return optimizers
+
+
+def _inside(name: str, weight: Tensor) -> bool:
+    return weight.ndim == 2 and not name.endswith(("embed_tokens.weight", "lm_head.weight"))

@@ -13,9 +13,12 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
 from agentx.errors import ConfigError
+from agentx.pretraining.contamination import contamination
 from agentx.pretraining.corpus import batches, corpus_hash, document, plain_text
 from agentx.pretraining.export import export_model, recipe_record
+from agentx.pretraining.initialization import scale_embeddings, write_copying_heads
 from agentx.pretraining.narration import episode
+from agentx.pretraining.plays import Play, archive
 from agentx.pretraining.probes import Probe, evaluate, general_probes, narration_probes
 from agentx.pretraining.settings import PretrainSettings
 from agentx.pretraining.tokenizer import frequent_phrases, load_tokenizer, train_tokenizer
@@ -40,7 +43,8 @@ def pretrain(settings: PretrainSettings, output: Path) -> dict[str, Any]:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     output.mkdir(parents=True, exist_ok=True)
-    tokenizer = tokenizer_of(settings, output / "tokenizer")
+    plays = archive(output / "plays.jsonl", settings.plays_recorded, settings.seed)
+    tokenizer = tokenizer_of(settings, output / "tokenizer", plays)
     torch.manual_seed(settings.seed)
     model = make_model(settings, tokenizer)
     model.to(device)  # type: ignore[arg-type]
@@ -49,10 +53,12 @@ def pretrain(settings: PretrainSettings, output: Path) -> dict[str, Any]:
         log.info("pretrain: going on at step %d of the run in %s", training.progress.step, output)
     else:
         training.log_path.unlink(missing_ok=True)
-    data_hash = corpus_hash(settings)
+    data_hash = corpus_hash(settings, plays)
     earlier = earlier_data(output / "data_hashes.json", data_hash)
     probes = narration_probes(tokenizer, 64) + general_probes(tokenizer, 300)
     targets = [output / "model"] + ([Path(settings.export)] if settings.export else [])
+
+    found: dict[str, Any] = {}
 
     def export() -> dict[str, Any]:
         model, results = better_weights(training, probes, tokenizer.pad_token_id)
@@ -67,6 +73,7 @@ def pretrain(settings: PretrainSettings, output: Path) -> dict[str, Any]:
             training_seconds=round(progress.seconds),
             device=str(device),
             probes=results,
+            **found,
         )
         training.write_log({"step": progress.step, "tokens": progress.tokens, "probes": results})
         for directory in targets:
@@ -75,7 +82,10 @@ def pretrain(settings: PretrainSettings, output: Path) -> dict[str, Any]:
         log.info("pretrain: exported to %s (%s)", ", ".join(map(str, targets)), shown)
         return record
 
-    training.run(batches(settings, tokenizer, skip=training.progress.step), export)
+    training.run(batches(settings, tokenizer, plays, skip=training.progress.step), export)
+    if settings.contamination_documents:
+        found["contamination"] = contamination(settings, plays, settings.contamination_documents)
+        log.info("pretrain: evaluated samples in the training text: %s", json.dumps(found["contamination"]))
     return export()
 
 
@@ -96,7 +106,7 @@ def choose_device(name: str) -> torch.device:
 
 
 def make_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """A Llama with tied embeddings and random weights drawn from torch's generator."""
+    """A Llama with weights drawn from torch's generator and, where asked for, heads that copy."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden_size,
@@ -105,15 +115,20 @@ def make_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) -
         num_attention_heads=settings.heads,
         num_key_value_heads=settings.heads,
         max_position_embeddings=settings.context_length,
-        tie_word_embeddings=True,
+        rope_parameters={"rope_type": "default", "rope_theta": settings.rope_theta},
+        tie_word_embeddings=False,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    return LlamaForCausalLM(config)
+    model = LlamaForCausalLM(config)
+    scale_embeddings(model)
+    if settings.copying_heads:
+        write_copying_heads(model, settings.seed)
+    return model
 
 
-def tokenizer_of(settings: PretrainSettings, directory: Path) -> PreTrainedTokenizerFast:
+def tokenizer_of(settings: PretrainSettings, directory: Path, recorded: list[Play]) -> PreTrainedTokenizerFast:
     """The run's tokenizer: read from `directory`, or trained on the settings' text and written there."""
     if (directory / "tokenizer.json").exists():
         return load_tokenizer(directory)
@@ -122,7 +137,7 @@ def tokenizer_of(settings: PretrainSettings, directory: Path) -> PreTrainedToken
     lines = [line for play in plays for turn in play.turns for line in (turn.observation, turn.thought, turn.action)]
     # Documents from after the start of the run, where the kinds of text have their final shares.
     first = settings.drill_documents
-    texts = [plain_text(document(settings, first + i)) for i in range(settings.tokenizer_documents)]
+    texts = [plain_text(document(settings, first + i, recorded)) for i in range(settings.tokenizer_documents)]
     # These must become tokens of their own, however rare they are in the text.
     words = [f" {word}" for word in (*HOUSEHOLD, *PROMPT_WORDS)]
     words += [case for word in LABELS for case in (word, word.upper())]
@@ -136,7 +151,6 @@ def better_weights(training: Training, probes: list[Probe], pad: int) -> tuple[L
     """The current weights or their moving average, whichever has the lower loss on the probes."""
     averaged = copy.deepcopy(training.model)
     averaged.load_state_dict(training.average.weights, strict=False)
-    averaged.tie_weights()
     results = {model: evaluate(model, probes, pad) for model in (averaged, training.model)}
     best = min(results, key=lambda model: results[model]["loss"])
     rounded = {name: round(value, 4) for name, value in results[best].items()}

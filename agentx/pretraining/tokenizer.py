@@ -51,11 +51,15 @@ def frequent_phrases(lines: Iterable[str], count: int) -> list[str]:
 
 
 def pattern(phrases: Sequence[str]) -> str:
-    """What one pre-token is: a phrase, a word, a digit, a line end, punctuation or other white space."""
+    """What one pre-token is: a phrase, a word, a digit, a line end, punctuation or other white space.
+
+    Only words in small letters and digits take the space before them along: a name or a code is the same tokens after
+    a space, a quote or a bracket, so that it can be copied from one to the other.
+    """
     longest_first = sorted(phrases, key=lambda phrase: (-len(phrase), phrase))
     # Without the look-ahead ", a" would cut ", apple" in two.
     whole = [re.escape(p).replace(r"\ ", " ") + ("(?![A-Za-z])" if p[-1].isalpha() else "") for p in longest_first]
-    return "|".join([*whole, r" ?[A-Za-z]+", r" ?[0-9]", r"\n", r" ?[^\sA-Za-z0-9]+", r"\s"])
+    return "|".join([*whole, r" ?[a-z]+", r"[A-Z][A-Za-z]*", r" ?[0-9]", r"\n", r" ?[^\sA-Za-z0-9]+", r"\s"])
 
 
 def train_tokenizer(documents: Sequence[str], phrases: Sequence[str], vocabulary: int) -> PreTrainedTokenizerFast:

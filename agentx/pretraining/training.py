@@ -28,6 +28,7 @@ STOP_FILE = "stop"
 """a file of this name in the output directory ends training early, after the learning rate has fallen"""
 FREE = {
     "name", "tokens", "minutes", "decay", "checkpoint_minutes", "export_minutes", "export", "threads", "device",
+    "contamination_documents",
 }  # fmt: skip
 """settings that may change when a run is resumed; the others made the weights and text so far"""
 

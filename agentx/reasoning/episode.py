@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from agentx.conversation import Message
-from agentx.models.chat import Request, Roles, Sampling
+from agentx.models.chat import ContextOverflow, Request, Roles, Sampling
+from agentx.models.trimming import trim
 from agentx.reasoning.budget import Budget
 from agentx.reasoning.settings import BudgetSettings, MethodSettings
 from agentx.reasoning.styles import Style, normalise
@@ -70,6 +71,7 @@ class Episode:
         settings = self.settings
         number = settings.num_branch
         self.budget.before_calls(number)
+        messages = self._fitting(messages)
         first = settings.policy_temperature if greedy else settings.temperature
         temperatures = [first, *[settings.temperature] * (number - 1)]
         before = len(self.trajectory.calls)
@@ -85,6 +87,20 @@ class Episode:
         finally:
             self.trajectory.calls[before:] = sorted(self.trajectory.calls[before:], key=lambda call: call.branch)
         return self._candidates(replies)
+
+    def _fitting(self, messages: Sequence[Message]) -> Sequence[Message]:
+        """`messages`, or what `method.long_history=trim` leaves of them so that the longest reply has room. What cannot
+        be shortened so far stays: the model then says that it does not fit."""
+        if self.settings.long_history != "trim":
+            return messages
+        model = self.roles.policy
+        try:
+            shorter = trim(messages, model.context_length - self.settings.max_tokens.action, model.count_tokens)
+        except ContextOverflow:
+            return messages
+        if len(shorter) < len(messages):
+            self.notice("history_trimmed")
+        return shorter
 
     def _request(self, role: str, purpose: Purpose, path: int, step: int, branch: int = 0) -> Request:
         context = self.context
@@ -114,6 +130,8 @@ class Episode:
                 completion_tokens=completion.completion_tokens,
                 seconds=completion.seconds,
                 finish_reason=completion.finish_reason,
+                from_cache=completion.from_cache,
+                estimated=completion.estimated,
                 messages=None if request.purpose is Purpose.ACT else [message.to_dict() for message in messages],
             )
         )
@@ -155,6 +173,7 @@ class Episode:
             result.done,
             result.verdict,
             executed=result.executed,
+            fresh=result.observation.fresh,
         )
         for name in result.notices:
             self.notice(name, step)

@@ -1,7 +1,8 @@
 """The judge M_jdg: is the subtask done, is the task done, which candidate, how good is this state.
 
-Answers have one strict form each. An answer outside it counts as No, as the first candidate or as no mark, and is
-counted; so does a prompt that is too long for the judge.
+Answers have one strict form each. A back end that can is told which verdicts and picks there are and gives no other
+(`method.judge.answers`); elsewhere the answer is parsed. One outside its form counts as No, as the first candidate or
+as no mark, and is counted; so does a prompt that is too long for the judge.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from agentx.trajectory import Outcome, Purpose, Step
 _VERDICT = re.compile(r"(yes|no)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"([0-9]{1,3})(?![0-9.,]?[0-9])")
 _SCORE = re.compile(r"(10|[0-9])(\.[0-9]{1,3})?(?![0-9.]?[0-9])")
+VERDICTS = ("Yes", "No")
 _LEADING = " \t\r\n*_\"'`([#"
 
 
@@ -52,7 +54,7 @@ class Judge:
 
     async def subtask_done(self, subtask: str, steps: Sequence[Step], *, path: int) -> bool:
         lines = [*self._situation(steps, subtask), prompts.text("judge", "subtask_done")]
-        answer = await self._ask(Purpose.SUBTASK_DONE, lines, path, steps[-1].index)
+        answer = await self._ask(Purpose.SUBTASK_DONE, lines, path, steps[-1].index, VERDICTS)
         verdict = None if answer is None else parse_verdict(answer)
         if verdict is None:
             self._episode.notice("verdict_unparsable", steps[-1])
@@ -60,7 +62,7 @@ class Judge:
 
     async def task_done(self, steps: Sequence[Step], outcome: Outcome, *, path: int) -> bool:
         lines = [*self._situation(steps), self._end(outcome), prompts.text("judge", "task_done")]
-        answer = await self._ask(Purpose.TASK_DONE, lines, path, len(steps))
+        answer = await self._ask(Purpose.TASK_DONE, lines, path, len(steps), VERDICTS)
         verdict = None if answer is None else parse_verdict(answer)
         if verdict is None:
             self._episode.notice("verdict_unparsable")
@@ -79,7 +81,8 @@ class Judge:
             *numbered,
             prompts.text("judge", "pick"),
         ]
-        answer = await self._ask(Purpose.PICK, lines, path, len(steps))
+        numbers = tuple(str(number) for number in range(1, len(actions) + 1))
+        answer = await self._ask(Purpose.PICK, lines, path, len(steps), numbers)
         return None if answer is None else parse_pick(answer, len(actions))
 
     async def score(self, steps: Sequence[Step], *, path: int, outcome: Outcome | None = None) -> float | None:
@@ -109,11 +112,15 @@ class Judge:
             lines.append(prompts.text("judge", "step", action=action, observation=observation))
         return lines
 
-    async def _ask(self, purpose: Purpose, lines: Sequence[str], path: int, step: int) -> str | None:
+    async def _ask(
+        self, purpose: Purpose, lines: Sequence[str], path: int, step: int, choices: tuple[str, ...] = ()
+    ) -> str | None:
         limits = self._episode.settings.max_tokens
         longest = {Purpose.PICK: limits.pick, Purpose.SCORE: limits.score}.get(purpose, limits.verdict)
         messages = [Message("user", "\n".join(lines))]
-        sampling = Sampling(max_tokens=longest)
+        if self._episode.settings.judge.answers == "parsed":
+            choices = ()
+        sampling = Sampling(max_tokens=longest, choices=choices)
         try:
             return await self._episode.ask("judge", purpose, messages, sampling, path=path, step=step)
         except ContextOverflow:

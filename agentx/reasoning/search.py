@@ -126,7 +126,10 @@ async def _take_step(
     episode.note_loop(path.steps)
     if result.done:
         end_path(path, result)
-    history.proceed(episode.history_text(candidates[chosen]), result.observation)
+    # A task whose replies have a format of its own says so: they stay as they are.
+    keeps = getattr(environment, "keeps_replies", False)
+    said = candidates[chosen].reply.strip() if keeps else episode.history_text(candidates[chosen])
+    history.proceed(said, result.observation)
     return step
 
 

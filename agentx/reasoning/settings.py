@@ -12,6 +12,8 @@ STYLES = ("io", "cot", "react")
 SIGNALS = ("judge", "env_reward")
 FINALS = ("last", "best_by_judge", "best_by_reward")
 STRATEGIES = ("none", "bfs", "dfs")
+ANSWERS = ("auto", "parsed")
+LONG_HISTORIES = ("end", "trim")
 
 
 def _one_of(option: str, value: str, allowed: Sequence[str]) -> None:
@@ -119,7 +121,7 @@ class TreeSettings:
 
 @dataclass
 class JudgeSettings:
-    """What the judge is shown."""
+    """What the judge is shown, and how it answers."""
 
     history_steps: int = 3
     """latest steps shown"""
@@ -127,10 +129,13 @@ class JudgeSettings:
     """length to which observations are cut"""
     score_ties: bool = True
     """final=best_by_judge: ask for a mark from 0 to 10 where verdicts alone do not decide"""
+    answers: str = "auto"
+    """auto: verdicts and picks are constrained decoding where the back end can, else parsed | parsed everywhere"""
 
     def __post_init__(self) -> None:
         _at_least("method.judge.history_steps", self.history_steps, 1)
         _at_least("method.judge.observation_chars", self.observation_chars, 10)
+        _one_of("method.judge.answers", self.answers, ANSWERS)
 
 
 @dataclass
@@ -156,6 +161,8 @@ class MethodSettings:
     """paths at most"""
     num_branch: int = 1
     """candidate replies a step"""
+    long_history: str = "end"
+    """a dialogue that leaves no room for a reply: end the path as context_limit | trim it by AgentBench's rule"""
     max_tokens: ReplyTokens = field(default_factory=ReplyTokens)
     decompose: DecomposeSettings = field(default_factory=DecomposeSettings)
     backtrack: BacktrackSettings = field(default_factory=BacktrackSettings)
@@ -164,6 +171,7 @@ class MethodSettings:
 
     def __post_init__(self) -> None:
         _one_of("method.style", self.style, STYLES)
+        _one_of("method.long_history", self.long_history, LONG_HISTORIES)
         _at_least("method.shots", self.shots, 0)
         _between("method.policy_temperature", self.policy_temperature, 0, 10)
         _between("method.temperature", self.temperature, 0, 10)
@@ -201,6 +209,19 @@ class MethodSettings:
     def selects(self) -> bool:
         """Whether several paths (or leaves) compete, so that `signal` and `final` matter."""
         return self.num_path > 1 or self.tree.strategy != "none"
+
+    @property
+    def has_planner(self) -> bool:
+        """Whether a planner is ever asked."""
+        return self.decompose.enabled
+
+    @property
+    def has_judge(self) -> bool:
+        """Whether a judge is ever asked: for subtasks, candidates, states, or paths."""
+        options = self.backtrack
+        paths = (options.signal == "judge" and options.stop_early) or options.final == "best_by_judge"
+        tree = self.tree.strategy != "none"
+        return self.decompose.enabled or self.num_branch > 1 or tree or (self.num_path > 1 and paths)
 
     @property
     def uses_oracle(self) -> bool:

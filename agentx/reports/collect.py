@@ -54,6 +54,11 @@ class Row:
         value = self.config.get("lambda")
         return float(value) if self.tuning != "none" and isinstance(value, int | float) else None
 
+    def role(self, name: str) -> str | None:
+        """The planner's or judge's own model; None where it is the policy."""
+        model = self._option(name, "name", None)
+        return None if model is None else str(model)
+
     @property
     def method(self) -> str:
         return str(self._option("method", "name", "?"))

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from agentx.reports.collect import METHOD_ORDER, Row
+from agentx.reports.paper_values import benchmark_of, paper_tables
 from agentx.reports.tables import printable
 
 COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#999999", "#F0E442", "#000000")
@@ -24,10 +25,11 @@ def draw_figures(rows: Sequence[Row], directory: Path) -> list[Path]:
     measured = [row for row in rows if row.summary["success_rate"]["value"] is not None]
     directory.mkdir(parents=True, exist_ok=True)
     figures = {
+        "overall": overall_bars(measured),
         "methods": method_bars(measured),
-        "lambda": curve(measured, "λ (share of agent data)", lambda row: row.agent_ratio, _all_but("agent_ratio")),
-        "num_path": curve(measured, "num_path", lambda row: row.num_path, _all_but("num_path"), whole=True),
-        "num_branch": curve(measured, "num_branch", lambda row: row.num_branch, _all_but("num_branch"), whole=True),
+        "lambda": curve(measured, "λ (share of agent data)", lambda row: row.agent_ratio, "agent_ratio"),
+        "num_path": curve(measured, "num_path", lambda row: row.num_path, "num_path", whole=True),
+        "num_branch": curve(measured, "num_branch", lambda row: row.num_branch, "num_branch", whole=True),
         "cost": score_against_cost(measured),
     }
     paths = []
@@ -62,33 +64,92 @@ def method_bars(rows: Sequence[Row]) -> Figure | None:
     return figure
 
 
+def overall_bars(rows: Sequence[Row]) -> Figure | None:
+    """The paper's figure 1: the mean score over tasks, per model, training and method that has played at least two
+    tasks. Success where that is a task's metric, else reward; the interval treats tasks as independent. The paper's
+    own averages stand beside those that played nothing but its benchmarks. None without such a bar."""
+    groups = _grouped(rows, lambda row: _words(row, without=("label",)))
+    bars = []
+    for name, cells in groups.items():
+        by_task = _grouped(cells, lambda row: row.label)
+        if len(by_task) < 2:
+            continue
+        scores = [_overall([_score(row) for row in same]) for same in by_task.values()]
+        value, reach = _overall(scores)[0], sum(half**2 for _, half in scores) ** 0.5 / len(scores)
+        bars.append((f"{name}\n{len(by_task)} tasks, n={sum(row.n for row in cells)}", value, reach, COLOURS[0]))
+        if all(benchmark_of(row) for row in cells):
+            paper = [entry for entry in paper_tables()[0]["rows"] if "average" in entry]
+            bars += [(f"{entry['label']} (paper)", float(entry["average"]), 0.0, COLOURS[6]) for entry in paper]
+    bars = list(dict.fromkeys(bars))
+    if not bars:
+        return None
+    bars.sort(key=lambda bar: -bar[1])
+    figure = Figure(figsize=(7, 1.1 + 0.5 * len(bars)), layout="constrained")
+    axis = figure.subplots()
+    for position, (_, value, reach, colour) in enumerate(bars):
+        below, above = min(value, reach), min(100 - value, reach)
+        error = {"capsize": 3, "ecolor": "#333333"} if reach else {"elinewidth": 0}
+        axis.barh(position, value, xerr=[[below], [above]], color=colour, error_kw=error)
+    axis.set_yticks(range(len(bars)), [_plain(name) for name, *_ in bars], fontsize=8)
+    axis.invert_yaxis()
+    axis.set_xlim(0, 100)
+    axis.set_xlabel("mean score over tasks (95 % interval)")
+    axis.set_title(_plain("tasks: " + "; ".join(sorted({row.label for row in rows}))), fontsize=8)
+    return figure
+
+
+def _score(row: Row) -> tuple[float, float]:
+    """Percent and half the interval's width: reward where the benchmark reports it, success elsewhere."""
+    by_reward = row.summary["task"] == "webshop" and row.summary["reward"]["low"] is not None
+    interval = row.summary["reward" if by_reward else "success_rate"]
+    return 100 * interval["value"], 50 * (interval["high"] - interval["low"])
+
+
+def _overall(scores: Sequence[tuple[float, float]]) -> tuple[float, float]:
+    return sum(value for value, _ in scores) / len(scores), sum(half**2 for _, half in scores) ** 0.5 / len(scores)
+
+
 def curve(
     rows: Sequence[Row],
     label: str,
     x: Callable[[Row], float | None],
-    series: Callable[[Row], str],
+    varying: str,
     whole: bool = False,
 ) -> Figure | None:
-    """Success over `x`, one line through the means of each series; None where no series has two values of x."""
-    groups = _grouped([row for row in rows if x(row) is not None], series)
-    groups = {name: cells for name, cells in groups.items() if len({x(row) for row in cells}) > 1}
-    if not groups:
+    """Success over `x`, a panel per task and in it one line through the means of each series, which is what has all
+    but `varying` in common; None where no series has two values of x."""
+    panels: dict[str, dict[str, list[Row]]] = {}
+    for task, cells in _grouped([row for row in rows if x(row) is not None], lambda row: row.label).items():
+        series = _grouped(cells, lambda row: _words(row, ("label", varying)))
+        series = {name: same for name, same in series.items() if len({x(row) for row in same}) > 1}
+        if series:
+            panels[task] = series
+    if not panels:
         return None
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axis = figure.subplots()
-    for number, (name, cells) in enumerate(groups.items()):
-        style = _style(number)
-        by_x = _grouped(cells, x)
-        places = sorted(by_x)
-        means = [sum(_success(row)[0] for row in by_x[place]) / len(by_x[place]) for place in places]
-        axis.plot(places, means, label=_plain(name), **style)
-        for place, row in ((place, row) for place, same in by_x.items() for row in same):
-            value, below, above = _success(row)
-            axis.errorbar([place], [value], yerr=[[below], [above]], capsize=3, alpha=0.6, linestyle="none", **style)
-    axis.set_xlabel(label)
-    if whole:
-        axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _finish(axis)
+    columns = min(3, len(panels))
+    lines = -(-len(panels) // columns)
+    size = (max(6, 4.2 * columns), 3.9 * lines)
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(lines, columns, squeeze=False, sharey=True).flatten()
+    for unused in axes[len(panels) :]:
+        unused.set_visible(False)
+    for axis, (task, series) in zip(axes, panels.items(), strict=False):
+        for number, (name, same) in enumerate(series.items()):
+            style = _style(number)
+            by_x = _grouped(same, x)
+            places = sorted(by_x)
+            means = [sum(_success(row)[0] for row in by_x[place]) / len(by_x[place]) for place in places]
+            axis.plot(places, means, label=_plain(name), **style)
+            for place, row in ((place, row) for place, several in by_x.items() for row in several):
+                value, below, above = _success(row)
+                axis.errorbar(
+                    [place], [value], yerr=[[below], [above]], capsize=3, alpha=0.6, linestyle="none", **style
+                )
+        axis.set_xlabel(label)
+        axis.set_title(_plain(task), fontsize=9)
+        if whole:
+            axis.xaxis.set_major_locator(MaxNLocator(integer=True))
+        _finish(axis)
     return figure
 
 
@@ -144,10 +205,6 @@ def _words(row: Row, without: Iterable[str] = ()) -> str:
     }
     left_out = set(without)
     return ", ".join(part for name, part in parts.items() if part and name not in left_out)
-
-
-def _all_but(*varying: str) -> Callable[[Row], str]:
-    return lambda row: _words(row, varying)
 
 
 def _method(row: Row) -> str:

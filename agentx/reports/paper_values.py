@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -11,9 +10,9 @@ from typing import Any
 import yaml
 
 from agentx.reports.collect import Row
-from agentx.reports.tables import Table, marks, percent
 
 SOURCE = Path(__file__).with_name("paper_values.yaml")
+API_MODELS = ("gpt-4", "gpt-3.5-turbo", "claude")
 SUBSTITUTES = ("generated", "stand-in", "sqlite")
 """words of a task's label that say it is not the benchmark itself"""
 
@@ -67,46 +66,50 @@ def matching(row: Row) -> list[PaperCell]:
     ]
 
 
-def comparison_table(rows: Sequence[Row]) -> Table | None:
-    """Ours, the paper's, the difference, and whether the paper's value lies in our 95 % interval; None where no cell
-    is one of the paper's."""
-    lines = []
-    for row in rows:
-        for cell in matching(row):
-            value, low, high = _measured(row, cell.benchmark)
-            if value is None:
-                continue
-            inside = "–" if low is None or high is None else "yes" if low <= cell.value / 100 <= high else "no"
-            interval = "" if low is None else f" [{percent(low)}, {percent(high)}]"
-            lines.append(
-                [
-                    cell.table,
-                    cell.row + marks(row),
-                    row.label,
-                    row.tuning if row.data is None else f"{row.tuning} on {row.data}",
-                    str(row.n),
-                    f"{percent(value)}{interval}",
-                    f"{cell.value:g}",
-                    f"{100 * value - cell.value:+.1f}",
-                    inside,
-                ]
-            )
-    if not lines:
-        return None
-    columns = ["table", "cell", "task", "tuning", "n", "ours [95 %]", "paper", "difference", "paper in interval"]
-    games = {name: entry["games"] for name, entry in _document()["benchmarks"].items() if "games" in entry}
-    sizes = ", ".join(f"{name} {number}" for name, number in games.items())
-    notes = [f"the paper gives no intervals; its samples are small ({sizes} tasks)"]
-    return Table("Beside the paper", columns, sorted(lines), notes)
-
-
-def _measured(row: Row, benchmark: str) -> tuple[float | None, float | None, float | None]:
+def measured(row: Row, benchmark: str) -> tuple[float | None, float | None, float | None]:
     """Value and interval, in [0, 1], of what the paper's column is."""
-    metric = _document()["benchmarks"][benchmark]["metric"]
+    metric = benchmarks()[benchmark]["metric"]
     if metric in ("success_rate", "reward"):
         interval = row.summary[metric]
         return interval["value"], interval["low"], interval["high"]
-    return row.summary.get("task_metrics", {}).get(metric), None, None
+    value = row.summary.get("task_metrics", {}).get(metric)
+    if value is not None and value == row.summary["success_rate"]["value"]:
+        # A step of Mind2Web is a sample: the interval of the successes is that of the steps.
+        return value, row.summary["success_rate"]["low"], row.summary["success_rate"]["high"]
+    return value, None, None
+
+
+def other_split(row: Row) -> bool:
+    """Whether the cell played other samples of the benchmark than the paper, as far as the paper's are known."""
+    name = benchmark_of(row)
+    split = benchmarks()[name].get("split") if name else None
+    return bool(split) and f"({split}" not in row.label
+
+
+def command(cell: PaperCell) -> str:
+    """What a user types for a number of the paper's."""
+    options = dict(cell.match)
+    tuned = options.pop("tuning", "none") == "tuned"
+    words = [f"model={options.pop('model')}"]
+    if words[0].removeprefix("model=") in API_MODELS:
+        words.append("backend=openai")
+    words.append("tuning=lora_paper" if tuned else "tuning=none")
+    if tuned:
+        # Table 4 mixes the paper's own data.
+        words.append(f"data={options.pop('data', 'ours')}")
+    words += [f"{name}={value}" for name, value in options.items()]
+    return f"python run.py {' '.join(words)} {benchmarks()[cell.benchmark]['command']}"
+
+
+def paper_tables() -> list[dict[str, Any]]:
+    """The tables as they lie in paper_values.yaml."""
+    tables: list[dict[str, Any]] = _document()["tables"]
+    return tables
+
+
+def benchmarks() -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = _document()["benchmarks"]
+    return found
 
 
 @cache

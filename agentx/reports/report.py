@@ -1,32 +1,39 @@
-"""The report on a directory of cells: tables, figures and one readable page of trajectories per cell."""
+"""The report on a directory of cells: tables, figures, and a page on which every episode can be read."""
 
 from __future__ import annotations
 
 import base64
+import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from agentx.evaluation.store import ResultStore
 from agentx.evaluation.summary import write_whole
+from agentx.reports import calls
 from agentx.reports.collect import Row, collect
+from agentx.reports.comparisons import compare, comparisons_table
+from agentx.reports.episodes import SCRIPTS, copy_viewer, write_data
+from agentx.reports.facts import CellFacts, Pool, pools
+from agentx.reports.failures import failure_tables
 from agentx.reports.figures import draw_figures
-from agentx.reports.paper_values import comparison_table
+from agentx.reports.paper_tables import not_run, tables_as_run, tables_beside_the_paper
 from agentx.reports.tables import Table, escape_markdown, printable, results_csv, results_table, with_interval
-from agentx.trajectory import ModelCall, Purpose, Trajectory
+from agentx.reports.task_tables import task_tables
 
-EPISODES_PER_PAGE = 200
 CAPTIONS = {
+    "overall": "Mean score over tasks (the paper's figure 1)",
     "methods": "Success per method",
     "lambda": "Success over the data mix",
     "num_path": "Success over the number of paths",
     "num_branch": "Success over the number of branches",
     "cost": "Success against cost",
 }
+EPISODES = "episodes.html"
+FORMATS = ("md", "tex", "csv", "html")
 
 
 @dataclass(frozen=True)
@@ -36,8 +43,11 @@ class Report:
     markdown: Path
     html: Path
     csv: Path
+    episodes: Path
+    """the page on which every episode can be read"""
     figures: list[Path]
-    pages: list[Path]
+    tables: list[Path]
+    """each table as Markdown, LaTeX, CSV and HTML"""
     rows: list[Row]
 
 
@@ -50,114 +60,123 @@ def write_report(cells: str | Path, output: str | Path | None = None, title: str
     directory = Path(output) if output is not None else Path(cells) / "report"
     directory.mkdir(parents=True, exist_ok=True)
     figures = draw_figures(rows, directory / "figures")
-    pages = {row.directory: write_trajectory_pages(row, directory / "trajectories") for row in rows}
-    tables = [table for table in (results_table(rows), comparison_table(rows)) if table is not None]
-    links = [(row, [page.relative_to(directory).as_posix() for page in pages[row.directory]]) for row in rows]
+    facts, folders = write_episodes(rows, directory, title)
+    sections = _sections(rows, pools(facts))
+    files = [path for _, tables in sections for table in tables for path in _write_table(table, directory / "tables")]
+    for old in (directory / "tables").glob("*.*"):
+        if old not in files:
+            old.unlink()
     write_whole(directory / "results.csv", results_csv(rows))
-    write_whole(directory / "report.md", _markdown(title, tables, figures, links, directory))
+    write_whole(directory / "report.md", _markdown(title, sections, figures, rows, directory))
     images = [
         (CAPTIONS[path.stem], base64.b64encode(path.read_bytes()).decode()) for path in figures if path.suffix == ".svg"
     ]
     html = (
         _templates()
         .get_template("report.jinja")
-        .render(title=title, tables=tables, images=images, cells=[_cell_facts(row, urls) for row, urls in links])
+        .render(
+            title=title,
+            sections=sections,
+            images=images,
+            formats=FORMATS,
+            episodes=EPISODES,
+            cells=[_cell_facts(row, name) for row, name in zip(rows, folders, strict=True)],
+        )
     )
     write_whole(directory / "report.html", html)
     return Report(
         directory / "report.md",
         directory / "report.html",
         directory / "results.csv",
+        directory / EPISODES,
         figures,
-        [page for cell_pages in pages.values() for page in cell_pages],
+        files,
         rows,
     )
 
 
-def write_trajectory_pages(row: Row, directory: Path) -> list[Path]:
-    """The cell's episodes, prompts, thoughts, actions, observations and verdicts, as HTML pages that need nothing
-    else. Every text of a model or an environment is escaped."""
+def write_episodes(rows: Sequence[Row], directory: Path, title: str) -> tuple[list[CellFacts], list[str]]:
+    """The page on which every episode can be read, with its data; returns what `write_data` does."""
+    facts, folders = write_data(rows, directory / "data")
+    copy_viewer(directory / "viewer")
+    page = _templates().get_template("episodes.jinja")
+    write_whole(directory / EPISODES, page.render(title=title, cells=json.dumps(folders), scripts=SCRIPTS))
+    return facts, folders
+
+
+def _sections(rows: Sequence[Row], scored: Sequence[Pool]) -> list[tuple[str, list[Table]]]:
+    """The report's chapters with their tables."""
+    comparisons = comparisons_table(compare(scored))
+    beside = tables_beside_the_paper(rows)
+    missing = not_run(rows)
+    chapters = [
+        ("Results", [results_table(rows), *tables_as_run(scored), *task_tables(rows)]),
+        ("Comparisons", [comparisons] if comparisons else []),
+        ("Failures", failure_tables(scored)),
+        ("The paper's tables", [*beside, *([missing] if missing else [])]),
+    ]
+    return _with_titles_of_their_own([(name, tables) for name, tables in chapters if tables])
+
+
+def _with_titles_of_their_own(chapters: list[tuple[str, list[Table]]]) -> list[tuple[str, list[Table]]]:
+    """Tables of one title are numbered: their files are named by it."""
+    seen: Counter[str] = Counter()
+    numbered: list[tuple[str, list[Table]]] = []
+    for name, tables in chapters:
+        kept = []
+        for table in tables:
+            seen[table.slug] += 1
+            number = seen[table.slug]
+            kept.append(table if number == 1 else replace(table, title=f"{table.title} ({number})"))
+        numbered.append((name, kept))
+    return numbered
+
+
+def _write_table(table: Table, directory: Path) -> list[Path]:
     directory.mkdir(parents=True, exist_ok=True)
-    store = ResultStore(row.directory)
-    trajectories = store.trajectories()
-    errors = store.infrastructure_errors()
-    parts = [trajectories[i : i + EPISODES_PER_PAGE] for i in range(0, len(trajectories), EPISODES_PER_PAGE)] or [[]]
-    names = [f"{row.directory.name}{f'-{i + 1}' if i else ''}.html" for i in range(len(parts))]
-    template = _templates().get_template("trajectories.jinja")
-    paths = []
-    for i, part in enumerate(parts):
-        page = template.render(
-            facts=_cell_facts(row, names),
-            episodes=[(trajectory, _calls_by_place(trajectory)) for trajectory in part],
-            errors=errors if i == 0 else [],
-            names=names,
-            this=names[i],
-        )
-        path = directory / names[i]
-        write_whole(path, page)
-        paths.append(path)
+    page = _templates().get_template("table.jinja").render(table=table)
+    texts = (table.to_markdown(), table.to_latex(), table.to_csv(), page)
+    paths = [directory / f"{table.slug}.{suffix}" for suffix in FORMATS]
+    for path, text in zip(paths, texts, strict=True):
+        write_whole(path, text)
     return paths
 
 
-BEFORE_THE_STEP = (Purpose.PLAN, Purpose.PICK)
-
-
-def _calls_by_place(trajectory: Trajectory) -> dict[tuple[int, int, str], list[ModelCall]]:
-    """Planner's and judge's calls by (path, step, "before" or "after"); those that belong to no step of a path are
-    under step -1, those of no path under path -1. The policy's replies stand in the steps."""
-    steps = {path.index: {step.index for step in path.steps} for path in trajectory.paths}
-    calls: dict[tuple[int, int, str], list[ModelCall]] = {}
-    for call in trajectory.calls:
-        if call.purpose is not Purpose.ACT:
-            path = call.path if call.path in steps else -1
-            step = call.step if call.step in steps.get(path, ()) else -1
-            side = "before" if step >= 0 and call.purpose in BEFORE_THE_STEP else "after"
-            calls.setdefault((path, step, side), []).append(call)
-    return calls
-
-
-def _cell_facts(row: Row, urls: Sequence[str]) -> dict[str, Any]:
+def _cell_facts(row: Row, folder: str) -> dict[str, Any]:
     summary = row.summary
     return {
-        "name": row.directory.name,
+        "name": folder,
         "label": row.label,
         "model": row.model,
         "tuning": row.tuning,
-        "agent_ratio": row.agent_ratio,
         "method": row.method,
         "n": row.n,
         "expected": summary["expected"],
         "success": with_interval(summary["success_rate"]),
         "outcomes": {name: number for name, number in summary["outcomes"].items() if number},
-        "judge": summary.get("judge"),
-        "notices": summary.get("notices", {}),
         "errors": summary.get("infrastructure_error_messages", {}),
-        "urls": urls,
     }
 
 
 def _markdown(
     title: str,
-    tables: Sequence[Table],
+    sections: Sequence[tuple[str, Sequence[Table]]],
     figures: Sequence[Path],
-    links: Sequence[tuple[Row, Sequence[str]]],
+    rows: Sequence[Row],
     directory: Path,
 ) -> str:
-    parts = [f"# {escape_markdown(title)}", *[table.to_markdown() for table in tables]]
-    for path in figures:
-        if path.suffix == ".png":
-            parts.append(f"![{CAPTIONS[path.stem]}]({path.relative_to(directory).as_posix()})")
-    if links:
-        parts.append("## Trajectories")
-        parts.append(
-            "\n".join(
-                f"- {escape_markdown(f'{row.label}, {row.model}, {row.tuning}, {row.method}')}: "
-                + " ".join(f"[{escape_markdown(Path(url).name)}](<{url}>)" for url in urls)
-                for row, urls in links
-            )
-        )
+    parts = [f"# {escape_markdown(title)}", f"[every episode, step by step]({EPISODES})"]
+    for name, tables in sections:
+        parts += [f"## {name}", *[table.to_markdown() for table in tables]]
+        if name == "Results":
+            for path in figures:
+                if path.suffix == ".png":
+                    parts.append(f"![{CAPTIONS[path.stem]}]({path.relative_to(directory).as_posix()})")
+    remarks = [f"- {escape_markdown(line)}" for row in rows for line in calls.remarks(row)]
+    if remarks:
+        parts += ["## Calls", "\n".join(remarks)]
     messages: Counter[str] = Counter()
-    for row, _ in links:
+    for row in rows:
         messages.update(row.summary.get("infrastructure_error_messages", {}))
     if messages:
         parts.append("## Infrastructure errors")
@@ -175,5 +194,4 @@ def _templates() -> Environment:
         # Made visible before escaping: browsers act on direction marks also where markup is escaped.
         finalize=lambda value: printable(value) if isinstance(value, str) and not hasattr(value, "__html__") else value,
     )
-    environment.globals["share"] = lambda value: "–" if value is None else f"{value:.2f}"
     return environment

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,18 +21,35 @@ NOT_PRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202
 MARKS: tuple[tuple[str, Callable[[Row], bool], str], ...] = (
     ("g", lambda row: "generated" in row.label, "generated data: not a score of the benchmark of that kind"),
     ("o", lambda row: row.uses_oracle, "oracle: the true reward decided when to stop or which path counts"),
+    (
+        "s",
+        lambda row: "sqlite stand-in" in row.label.lower(),
+        "SQLite stand-in: not MySQL, on which the benchmark runs",
+    ),
+    (
+        "t",
+        lambda row: "approximate type match" in row.label,
+        "approximate type match: rewards without spaCy's large model, which the benchmark uses",
+    ),
     ("i", lambda row: not row.summary["complete"], "incomplete: scored on the episodes finished so far"),
     (
         "e",
         lambda row: row.summary["infrastructure_errors"] > 0,
         "infrastructure errors: not scored, tried again next run",
     ),
+    ("b", lambda row: bool(row.summary.get("stopped")), "stopped by the budget of the whole run (run_budget)"),
+    (
+        "v",
+        lambda row: bool(row.summary.get("not_repeatable")),
+        "may vary: a back end that does not promise the same reply to the same request",
+    ),
 )
 """letter, when it applies, what it says"""
 
 RATES_NOTE = (
     "success in % with its 95 % interval, reward × 100; format, invalid, halluc.: % of environment steps; "
-    "loop: % of episodes; calls, tokens, steps: mean per episode, over all paths"
+    "loop: % of episodes; calls, tokens, steps, cost: mean per episode, over all "
+    "paths"
 )
 
 
@@ -45,6 +62,13 @@ class Table:
     rows: Sequence[Sequence[str]]
     notes: Sequence[str] = ()
     shared: dict[str, str] = field(default_factory=dict)
+    records: Sequence[Mapping[str, Any]] = ()
+    """the same as plain numbers, for the CSV file; where empty, the cells as they are"""
+
+    @property
+    def slug(self) -> str:
+        """For file names."""
+        return re.sub(r"[^a-z0-9]+", "-", self.title.lower()).strip("-") or "table"
 
     @property
     def caption(self) -> str:
@@ -61,6 +85,48 @@ class Table:
             lines += ["", *[f"{escape_markdown(note)}  " for note in self.notes]]
         return "\n".join(lines) + "\n"
 
+    def to_csv(self) -> str:
+        output = io.StringIO()
+        records = self.records or [dict(zip(self._heads, row, strict=True)) for row in self.rows]
+        names = list(dict.fromkeys(name for record in records for name in record)) or self._heads
+        writer = csv.DictWriter(output, names, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(records)
+        return "".join(character if character == "\n" else printable(character) for character in output.getvalue())
+
+    def to_latex(self) -> str:
+        """A booktabs table; needs \\usepackage{booktabs} and graphicx, which shrinks it to the page's width."""
+        from agentx.reports.latex import escape_latex
+
+        heads = " & ".join(rf"\textbf{{{escape_latex(column)}}}" if column else "" for column in self.columns)
+        lines = [" & ".join(escape_latex(cell) for cell in row) + r" \\" for row in self.rows]
+        notes = [rf"\par\footnotesize {escape_latex(note)}" for note in self.notes]
+        title = escape_latex(f"{self.title}. {self.caption}" if self.caption else self.title)
+        return "\n".join(
+            [
+                r"% needs \usepackage{booktabs} and \usepackage{graphicx}",
+                r"\begin{table}",
+                r"\centering",
+                rf"\caption{{{title}}}",
+                r"\resizebox{\textwidth}{!}{%",
+                rf"\begin{{tabular}}{{l{'r' * (len(self.columns) - 1)}}}",
+                r"\toprule",
+                heads + r" \\",
+                r"\midrule",
+                *lines,
+                r"\bottomrule",
+                r"\end{tabular}}",
+                *notes,
+                r"\end{table}",
+                "",
+            ]
+        )
+
+    @property
+    def _heads(self) -> list[str]:
+        """The columns' names, made unique."""
+        return [name or f"column {i + 1}" for i, name in enumerate(self.columns)]
+
     def to_rich(self) -> Group:
         """For a rich console; nothing in the cells is taken for markup."""
         table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
@@ -76,25 +142,27 @@ class Table:
 
 def results_table(rows: Sequence[Row], title: str = "Results") -> Table:
     """One line per cell; columns that are the same in all of several rows go to the caption."""
-    used = [(letter, note) for letter, applies, note in MARKS if any(applies(row) for row in rows)]
     records = [_record(row) for row in rows]
-    identity = ("task", "model", "tuning", "λ", "seed", "paths", "branches")
+    identity = ("task", "model", "tuning", "λ", "seed", "paths", "branches", "planner", "judge")
     optional = ("seed", "paths", "branches")
     shared: dict[str, str] = {}
     hidden = set()
     for name in identity:
         values = {record[name] for record in records}
-        if len(values) == 1 and (len(rows) > 1 or name in optional):
+        if values == {"–"} and name in ("planner", "judge"):
+            hidden.add(name)
+        elif len(values) == 1 and (len(rows) > 1 or name in optional):
             hidden.add(name)
             if name not in optional and values != {"–"}:
                 shared[name] = values.pop()
     first = ["method", *[name for name in identity if name not in hidden]]
-    columns = [*first, *[name for name in (records[0] if records else {}) if name not in (*identity, "method")]]
+    if all(record["cost"] == "–" for record in records):
+        hidden.add("cost")
+    shown = [name for name in (records[0] if records else {}) if name not in (*identity, "method", *hidden)]
+    columns = [*first, *shown]
     cells = [[record[name] for name in columns] for record in records]
-    notes = (
-        [RATES_NOTE, *[f"({letter}) {note}" for letter, note in used]] if rows else ["nothing has been evaluated yet"]
-    )
-    return Table(title, columns, cells, notes, shared)
+    notes = [RATES_NOTE, *notes_on(rows)] if rows else ["nothing has been evaluated yet"]
+    return Table(title, columns, cells, notes, shared, [raw_record(row) for row in rows])
 
 
 def print_table(table: Table, console: Console | None = None) -> None:
@@ -145,6 +213,14 @@ def raw_record(row: Row) -> dict[str, Any]:
         record[f"{name}_per_step"] = rate["per_step"]
         record[f"{name}_per_episode"] = rate["per_episode"]
     record.update({f"{name}_per_episode": value for name, value in summary["cost"]["per_episode"].items()})
+    record.update({f"metric_{name}": value for name, value in (summary.get("task_metrics") or {}).items()})
+    spending = summary.get("spending") or {}
+    record.update({"planner": row.role("planner"), "judge": row.role("judge"), "stopped": summary.get("stopped")})
+    record.update({"priced": spending.get("priced"), "currency": spending.get("currency")})
+    record.update(
+        {"cost_per_episode": spending.get("cost_per_episode"), "cost_of_run": spending.get("run", {}).get("cost")}
+    )
+    record["call_cache_hit_rate"] = spending.get("cache", {}).get("hit_rate")
     record["seconds_per_episode"] = summary.get("timing", {}).get("episode_seconds_mean")
     return record
 
@@ -153,6 +229,11 @@ def marks(row: Row) -> str:
     """The letters of the notes that apply, as ' (g, i)', or nothing."""
     letters = ", ".join(letter for letter, applies, _ in MARKS if applies(row))
     return f" ({letters})" if letters else ""
+
+
+def notes_on(rows: Sequence[Row]) -> list[str]:
+    """What the letters that apply to some of the rows stand for, and how many episodes are missing."""
+    return [f"({letter}) {note}" for letter, applies, note in MARKS if any(applies(row) for row in rows)]
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -191,6 +272,8 @@ def _record(row: Row) -> dict[str, str]:
         "seed": str(row.seed),
         "paths": str(row.num_path),
         "branches": str(row.num_branch),
+        "planner": row.role("planner") or "–",
+        "judge": row.role("judge") or "–",
         "n": number,
         "success %": with_interval(summary["success_rate"]),
         "reward": percent(summary["reward"]["value"]),
@@ -201,7 +284,17 @@ def _record(row: Row) -> dict[str, str]:
         "calls": _mean(cost["calls"]),
         "tokens": _mean(cost["tokens"], 0),
         "steps": _mean(cost["steps"]),
+        "cost": money(row),
     }
+
+
+def money(row: Row) -> str:
+    """What an episode cost, with its currency; "unknown" without a price, "–" where nothing is paid by the token."""
+    spending = row.summary.get("spending") or {}
+    if spending.get("priced") == "unknown" and spending.get("roles"):
+        return "unknown"
+    cost = spending.get("cost_per_episode")
+    return "–" if cost is None else f"{cost:.4f} {spending['currency']}"
 
 
 def _mean(value: float | None, digits: int = 1) -> str:

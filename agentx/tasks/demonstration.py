@@ -41,18 +41,22 @@ class ScriptedModel:
 @dataclass(frozen=True)
 class Demonstration:
     """One episode to be played by an expert. `strayed` fills while it plays: the (path, step, branch) of replies
-    that are deliberately bad and must not be imitated."""
+    that are deliberately bad and must not be imitated. `kind` is the task's own type. `background` is what someone
+    who has to imagine the environment's answers must know of it; it is never shown to an agent."""
 
     id: str
     environment: Environment
     expert: ChatModel
     opening: Sequence[Message]
     strayed: set[tuple[int, int, int]] = field(default_factory=set)
+    kind: str = ""
+    background: str = ""
 
 
 class Demonstrate(Protocol):
     """A task's source of demonstrations, from its training split only. Beside it the module has
-    `relevant_settings(settings)`: those of the task's settings that a demonstration depends on, as plain values.
+    `relevant_settings(settings)`: those of the task's settings that a demonstration depends on, as plain values; and
+    where not every method can play the task, `METHODS`: the names of those that can.
 
     `weak_paths` asks for an expert that plays its first so many paths badly, so that backtracking has something to
     come back from; `contested` is the share of steps at which its first candidate is the bad one, so that a judge has

@@ -9,7 +9,7 @@ from typing import Any, Literal, Protocol, runtime_checkable
 from agentx.conversation import Message
 from agentx.trajectory import Outcome, Trajectory, Verdict
 
-Family = Literal["planning", "api"]
+Family = Literal["planning", "api", "general"]
 
 
 class TaskDataError(Exception):
@@ -31,10 +31,12 @@ class Sample:
 @dataclass(frozen=True)
 class Observation:
     """What the agent is shown. `transient` (e.g. the admissible commands) is shown with the newest
-    message only and leaves the history when the next observation arrives."""
+    message only and leaves the history when the next observation arrives. `fresh` begins the dialogue anew: the
+    observation follows the task's opening as the first one does, and earlier turns are not shown again."""
 
     text: str
     transient: str = ""
+    fresh: bool = False
 
     @property
     def shown(self) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from agentx.errors import ConfigError
 from agentx.models.loading import context_length, from_pretrained, source_of
 from agentx.models.settings import ModelSettings
+from agentx.tuning import memory
 from agentx.tuning.settings import TuningSettings
 
 HASHED_WHOLE = 64 * 2**20
@@ -38,11 +39,7 @@ def load_weights(model: ModelSettings, settings: TuningSettings, accelerated: bo
     import torch
     from transformers import AutoModelForCausalLM
 
-    options: dict[str, Any] = {}
-    if settings.name == "full" or (model.dtype == "auto" and not accelerated):
-        options["dtype"] = torch.float32
-    else:
-        options["dtype"] = model.dtype if model.dtype == "auto" else getattr(torch, model.dtype)
+    options: dict[str, Any] = {"dtype": _dtype(model, settings, accelerated)}
     if settings.attention != "auto":
         options["attn_implementation"] = settings.attention
     if settings.name == "qlora":
@@ -56,6 +53,33 @@ def load_weights(model: ModelSettings, settings: TuningSettings, accelerated: bo
             bnb_4bit_compute_dtype=compute,
         )
     return from_pretrained(AutoModelForCausalLM, model, **options)
+
+
+def check_memory(model: ModelSettings, settings: TuningSettings, device: Any, strategy: str, devices: int) -> None:
+    """Estimate what the tuning takes before anything is loaded. Raises ConfigError where it cannot fit."""
+    import torch
+    from transformers import AutoConfig
+
+    config = from_pretrained(AutoConfig, model)
+    kind = _dtype(model, settings, device.type != "cpu")
+    if kind == "auto":
+        kind = getattr(config, "dtype", None) or torch.float32
+    targets = model.lora_targets if settings.targets == "auto" else None
+    if settings.targets not in ("auto", "all-linear"):
+        targets = [name.strip() for name in settings.targets.split(",") if name.strip()]
+    shards = devices if strategy in ("fsdp", "deepspeed_stage_3") else 1
+    needed = memory.estimate(config, settings, targets, kind.itemsize, shards)
+    local = max(1, devices) if device.type == "cpu" else 1
+    memory.check(needed, memory.free_memory(device) / local, device.type.upper().replace("CUDA", "GPU"))
+
+
+def _dtype(model: ModelSettings, settings: TuningSettings, accelerated: bool) -> Any:
+    """Of the loaded weights; "auto": as stored."""
+    import torch
+
+    if settings.name == "full" or (model.dtype == "auto" and not accelerated):
+        return torch.float32
+    return model.dtype if model.dtype == "auto" else getattr(torch, model.dtype)
 
 
 def weights_digest(model: ModelSettings) -> str:

@@ -1,33 +1,21 @@
-"""Reading conversations from files: ShareGPT and AgentInstruct, alpaca, OpenAI messages, and our own form.
+"""Reading conversations from files: JSON (a list of records), JSONL (a record a line) or Parquet (a record a row).
 
-A file is JSON (a list of records), JSONL (a record a line) or Parquet (a record a row). The form is told from
-each record's keys, so that sets of several forms can be mixed.
+What a record may look like is told in `agentx.tuning.records`; sets from the Hub are in `agentx.tuning.known_sets`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from agentx.conversation import Conversation, Message, Role
+from agentx.conversation import Conversation
 from agentx.errors import UserError
+from agentx.tuning.records import RecordError, kind, parse_record
 
-SPEAKERS: dict[str, Role] = {
-    "system": "system",
-    "human": "user",
-    "user": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "model": "assistant",
-    "assistant": "assistant",
-}
-
-
-class RecordError(Exception):
-    """Why a record is no conversation; the reader adds file and place."""
+SUFFIXES = (".jsonl", ".ndjson", ".json", ".parquet")
 
 
 @dataclass(frozen=True)
@@ -39,59 +27,62 @@ class FileData:
 
 
 def read_conversations(path: str | Path, on_error: Literal["stop", "skip"] = "stop") -> FileData:
-    """All conversations of a file.
+    """All conversations of a file, or of all files in a directory and below it.
 
-    Raises UserError when the file cannot be read and, with on_error="stop", for the first record that is broken
+    Raises UserError when a file cannot be read and, with on_error="stop", for the first record that is broken
     or in which nothing can be trained, with file, place and reason.
     """
     path = Path(path)
+    files = [path]
+    if path.is_dir():
+        files = [file for file in sorted(path.rglob("*")) if _holds_data(file.relative_to(path))]
+        if not files:
+            raise UserError(f"{path}: holds no JSON, JSONL or Parquet file")
+    parts = [parse_records(_records(file), str(file), file.stem, on_error) for file in files]
+    conversations = [conversation for part in parts for conversation in part.conversations]
+    skipped = [line for part in parts for line in part.skipped]
+    return some(FileData(conversations, skipped), str(path))
+
+
+def _holds_data(file: Path) -> bool:
+    """Not what the Hub's tools leave beside the data of a downloaded set."""
+    hidden = any(part.startswith(".") for part in file.parts)
+    return file.suffix.lower() in SUFFIXES and not hidden and not file.name.startswith("dataset_info")
+
+
+def parse_records(
+    records: Iterable[tuple[str, Any]], origin: str, source: str, on_error: Literal["stop", "skip"]
+) -> FileData:
+    """Conversations from (place, record) pairs; `origin` is what messages name, `source` what conversations bear.
+
+    Raises UserError for the first broken record with on_error="stop".
+    """
     conversations: list[Conversation] = []
     skipped: list[str] = []
-    for place, record in _records(path):
+    for place, record in records:
         try:
             if isinstance(record, RecordError):
                 raise record
-            conversations.append(parse_record(record, source=path.stem, id=place.replace(" ", "-")))
+            conversations.append(parse_record(record, source=source, id=place.replace(" ", "-")))
         except RecordError as error:
-            line = f"{path}:{place}: {error}"
+            line = f"{origin}:{place}: {error}"
             if on_error == "stop":
                 raise UserError(f"{line}; mend the record or set data.on_error=skip") from error
             skipped.append(line)
-    if not conversations:
-        raise UserError(f"{path}: holds no usable conversation" + (f" ({skipped[0]})" if skipped else ""))
     return FileData(conversations, skipped)
 
 
-def parse_record(record: Any, source: str = "", id: str = "") -> Conversation:
-    """One record of any known form; `source` and `id` stand in where it brings none.
-
-    Of an AgentInstruct or ShareGPT record every agent turn is trained unless its `loss` is false; of OpenAI
-    messages, unless their `weight` is 0; of our own form, the turns marked `trained` (all agent turns where no
-    message is marked). Raises RecordError.
-    """
-    if not isinstance(record, Mapping):
-        raise RecordError(f"a record must be an object, this is {_kind(record)}")
-    if record.get("conversations") is not None:
-        messages = _turns(record["conversations"], "conversations")
-    elif record.get("messages") is not None:
-        messages = _turns(record["messages"], "messages")
-    elif "instruction" in record and "output" in record:
-        messages = _alpaca(record)
-    else:
-        keys = ", ".join(map(str, list(record)[:6])) or "no keys"
-        raise RecordError(f"has {keys}, and neither conversations, nor messages, nor instruction and output")
-    source = str(record.get("source") or source)
-    id = str(record["id"]) if record.get("id") is not None else id
-    if not any(message.trained for message in messages):
-        raise RecordError(f"conversation {id} has no agent turn to train")
-    metadata = record.get("metadata")
-    return Conversation(tuple(messages), source, id, dict(metadata) if isinstance(metadata, Mapping) else {})
+def some(data: FileData, origin: str) -> FileData:
+    """`data`. Raises UserError when nothing is in it."""
+    if not data.conversations:
+        raise UserError(f"{origin}: holds no usable conversation" + (f" ({data.skipped[0]})" if data.skipped else ""))
+    return data
 
 
 def _records(path: Path) -> Iterator[tuple[str, Any]]:
     """Records with their place in the file. An unreadable one comes as the RecordError that says why."""
     if not path.is_file():
-        raise UserError(f"{path}: no such file; name a JSON, JSONL or Parquet file, `experts` or `skills`")
+        raise UserError(f"{path}: no such file; name a JSON, JSONL or Parquet file, or a known set")
     suffix = path.suffix.lower()
     try:
         if suffix == ".parquet":
@@ -130,7 +121,7 @@ def _json_list(path: Path) -> Iterator[tuple[str, Any]]:
     if isinstance(records, dict):
         records = [records]
     if not isinstance(records, list):
-        raise UserError(f"{path}: must hold a list of records, this is {_kind(records)}")
+        raise UserError(f"{path}: must hold a list of records, this is {kind(records)}")
     yield from ((f"record {index}", record) for index, record in enumerate(records, start=1))
 
 
@@ -155,51 +146,3 @@ def _decode(line: str) -> Any:
         return RecordError(f"is not JSON ({error.msg} at column {error.colno})")
     except RecursionError:
         return RecordError("is nested too deeply")
-
-
-def _turns(turns: Any, key: str) -> list[Message]:
-    if not isinstance(turns, list) or not turns:
-        raise RecordError(f"{key} must be a list of turns, this is {_kind(turns)}")
-    if not all(isinstance(turn, Mapping) for turn in turns):
-        raise RecordError(f"{key} holds a turn that is no object")
-    marked = any(turn.get("trained") is not None for turn in turns)
-    messages = []
-    for number, turn in enumerate(turns, start=1):
-        # Parquet gives every turn every key of the column, null where it has none.
-        speaker = turn["from"] if turn.get("from") is not None else turn.get("role")
-        role = SPEAKERS.get(speaker) if isinstance(speaker, str) else None
-        if role is None:
-            raise RecordError(f"turn {number} of {key}: speaker {speaker!r} is not one of {', '.join(SPEAKERS)}")
-        content = _text(turn["value"] if turn.get("value") is not None else turn.get("content"), number)
-        wanted = turn.get("trained") is True if marked else turn.get("loss") is not False and turn.get("weight") != 0
-        messages.append(Message(role, content, trained=role == "assistant" and bool(wanted)))
-    return messages
-
-
-def _text(content: Any, number: int) -> str:
-    """A turn's text; OpenAI's list of text parts is joined."""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, list) and content:
-        texts = [part.get("text") for part in content if isinstance(part, Mapping) and part.get("type") == "text"]
-        strings = [text for text in texts if isinstance(text, str)]
-        if len(strings) == len(content):
-            return "".join(strings)
-    raise RecordError(f"turn {number}: its text must be a string, this is {_kind(content)}")
-
-
-def _alpaca(record: Mapping[str, Any]) -> list[Message]:
-    parts = [record["instruction"], record.get("input") or "", record["output"]]
-    for name, part in zip(("instruction", "input", "output"), parts, strict=True):
-        if not isinstance(part, str):
-            raise RecordError(f"{name} must be a string, this is {_kind(part)}")
-    instruction, given, output = parts
-    question = f"{instruction}\n\n{given}" if given.strip() else instruction
-    return [Message("user", question), Message("assistant", output, trained=True)]
-
-
-def _kind(value: Any) -> str:
-    names = {type(None): "null", bool: "true or false", str: "a string", dict: "an object"}
-    if isinstance(value, list):
-        return "a list" if value else "an empty list"
-    return names.get(type(value), f"a {type(value).__name__}")

@@ -40,6 +40,18 @@ class Example:
         return int(self.trained.sum())
 
 
+@dataclass(frozen=True)
+class Fate:
+    """What became of one conversation."""
+
+    source: str
+    tokens: int
+    """of the whole conversation up to its last trained turn; 0 where the template refuses it"""
+    trained: int
+    """tokens that will be trained, over all pieces"""
+    became: Literal["whole", "split", "dropped", "refused"]
+
+
 @dataclass
 class ExampleSet:
     """The examples of one set, and what became of its conversations."""
@@ -52,6 +64,10 @@ class ExampleSet:
     """conversations left out because they are too long"""
     turns_dropped: int = 0
     """trained turns of split conversations that do not fit even alone after the task statement"""
+    refused: list[str] = field(default_factory=list)
+    """why conversations were left out that teach nothing or that the chat template refuses, with on_error="skip" """
+    fates: list[Fate] = field(default_factory=list)
+    """of every conversation, in order"""
 
     def __len__(self) -> int:
         return len(self.examples)
@@ -68,6 +84,7 @@ class ExampleSet:
             "split": self.split,
             "dropped": self.dropped,
             "turns_dropped": self.turns_dropped,
+            "refused": len(self.refused),
             "tokens": sum(len(example) for example in self.examples),
             "trained_tokens": int(self.trained_tokens.sum()),
         }
@@ -78,31 +95,54 @@ def make_examples(
     renderer: ConversationRenderer,
     max_length: int,
     overlong: Literal["split", "drop"] = "split",
+    on_error: Literal["stop", "skip"] = "stop",
 ) -> ExampleSet:
     """Render all conversations; none is ever cut inside a turn.
 
     What follows the last trained turn is left out: it cannot change the loss of what is before it. Raises UserError
-    naming the conversation in which nothing is trained, or that the chat template refuses.
+    naming the conversation in which nothing is trained, or that the chat template refuses; with on_error="skip" such
+    a one is left out and told in `refused`.
     """
     made = ExampleSet()
     for conversation in conversations:
         made.conversations += 1
         name = f"{conversation.source}:{conversation.id}" if conversation.source else conversation.id
-        trained = [index for index, message in enumerate(conversation.messages) if message.trained]
-        if not trained:
-            raise UserError(f"conversation {name}: has no trained turn, so it teaches nothing; leave it out")
-        messages = conversation.messages[: trained[-1] + 1]
         try:
-            whole = _example(name, messages, renderer)
-            if len(whole) <= max_length:
-                made.examples.append(whole)
-            elif overlong == "drop":
-                made.dropped += 1
-            else:
-                _add_pieces(made, name, messages, trained[0], renderer, max_length)
+            fate = _add(made, name, conversation, renderer, max_length, overlong)
         except UserError as error:
-            raise UserError(f"conversation {name}: {error}") from error
+            reason = f"conversation {name}: {error}"
+            if on_error == "stop":
+                raise UserError(reason) from error
+            made.refused.append(reason)
+            fate = Fate(conversation.source, 0, 0, "refused")
+        made.fates.append(fate)
     return made
+
+
+def _add(
+    made: ExampleSet,
+    name: str,
+    conversation: Conversation,
+    renderer: ConversationRenderer,
+    max_length: int,
+    overlong: Literal["split", "drop"],
+) -> Fate:
+    trained = [index for index, message in enumerate(conversation.messages) if message.trained]
+    if not trained:
+        raise UserError("has no trained turn, so it teaches nothing; leave it out")
+    messages = conversation.messages[: trained[-1] + 1]
+    whole = _example(name, messages, renderer)
+    if len(whole) <= max_length:
+        made.examples.append(whole)
+        return Fate(conversation.source, len(whole), whole.trained_tokens, "whole")
+    before = len(made.examples)
+    if overlong == "split":
+        _add_pieces(made, name, messages, trained[0], renderer, max_length)
+    else:
+        made.dropped += 1
+    kept = made.examples[before:]
+    tokens = sum(piece.trained_tokens for piece in kept)
+    return Fate(conversation.source, len(whole), tokens, "split" if kept else "dropped")
 
 
 def _example(name: str, messages: Sequence[Message], renderer: ConversationRenderer) -> Example:

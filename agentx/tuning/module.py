@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.strategies import ModelParallelStrategy
 from torch import Tensor, nn
 
 from agentx.tuning.data import TuningPlan
 from agentx.tuning.loss import split_head, step_loss, trained_nll
 from agentx.tuning.packing import Pass
 from agentx.tuning.settings import TuningSettings
+from agentx.tuning.sharding import shard
 
 
 class TuningModule(pl.LightningModule):
@@ -38,6 +40,20 @@ class TuningModule(pl.LightningModule):
         self._decoder = (decoder,)  # in a tuple: its weights are registered once, as the model's
         self._sums: Tensor | None = None
         self._clock = (0, 0.0)
+        self._configured = False
+
+    def configure_model(self) -> None:
+        """Spread the weights where the trainer wants it, and compile; called on every device before training."""
+        if self._configured:
+            return
+        self._configured = True
+        if isinstance(self.trainer.strategy, ModelParallelStrategy):
+            if self.settings.name == "full":
+                # The head is trained as well, so it must be part of what is spread and called.
+                self._decoder, self._head = (self.model,), None
+            shard(self._decoder[0], self.device_mesh["data_parallel"])  # type: ignore[index]
+        if self.settings.compile:
+            self._decoder[0].compile(dynamic=True)
 
     def on_train_start(self) -> None:
         self._clock = (self.global_step, time.perf_counter())
@@ -106,7 +122,7 @@ class TuningModule(pl.LightningModule):
             [group for group in groups if group["params"]],
             lr=self.settings.learning_rate,
             # Lightning cannot clip gradients for a fused optimiser under mixed precision.
-            fused=self.settings.precision == "fp32",
+            fused=self.settings.precision == "fp32" and not isinstance(self.trainer.strategy, ModelParallelStrategy),
         )
         schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._learning_rate_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}

@@ -7,10 +7,10 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 import torch
@@ -24,13 +24,18 @@ from agentx.tuning.adapters import AdapterCard, attach, save
 from agentx.tuning.data import TuningData, TuningPlan
 from agentx.tuning.examples import ExampleSet, make_examples
 from agentx.tuning.loss import check_packing
+from agentx.tuning.model_card import write_readme
 from agentx.tuning.module import TuningModule
 from agentx.tuning.progress import Report, TuningProgress
 from agentx.tuning.settings import LoggerSettings, TrainerSettings, TuningSettings
-from agentx.tuning.trainer import build_logger, build_trainer, quiet
+from agentx.tuning.stopping import StopBetweenSteps
+from agentx.tuning.trainer import build_loggers, build_trainer, quiet
 
-NOT_DECISIVE = ("accumulate", "tokens_per_pass", "loss_chunk", "log_every", "checkpoint_every")
+NOT_DECISIVE = ("accumulate", "tokens_per_pass", "loss_chunk", "compile", "log_every", "checkpoint_every")
 """Settings that change no more than rounding and which units dropout hits."""
+
+SHOWN_SKIPPED = 20
+"""broken records whose place and reason an adapter's card keeps"""
 
 
 @dataclass(frozen=True)
@@ -70,13 +75,17 @@ def tune(
     seed: int,
     output: str | Path,
     data_seed: int = 0,
+    skipped: Mapping[str, Sequence[str]] | None = None,
+    on_error: Literal["stop", "skip"] = "stop",
     progress: Report | None = None,
 ) -> AdapterResult:
     """Tune `model` and leave the adapter in `output`/adapter.
 
     An adapter that is there already and was made from the same model, data and settings is returned as it is; a
     tuning that was interrupted goes on from its last checkpoint. `agent_ratio` is λ; `data_seed` orders the draws,
-    `seed` initialises the adapter and its dropout. `progress` replaces the display on stderr.
+    `seed` initialises the adapter and its dropout. `skipped` tells which broken records were left out of either
+    side, for the record; with on_error="skip", conversations that cannot be rendered are left out as well. `progress`
+    replaces the display on stderr.
 
     Raises ConfigError or UserError, before anything is trained, when the model cannot be tuned, data is missing,
     a conversation cannot be rendered, max_length exceeds the model's context or adapter targets match nothing.
@@ -95,22 +104,29 @@ def tune(
             return AdapterResult(output / "adapter", existing, reused=True)
 
     sets = [
-        make_examples(conversations if share > 0 else [], renderer, tuning.max_length, tuning.overlong)
+        make_examples(conversations if share > 0 else [], renderer, tuning.max_length, tuning.overlong, on_error)
         for conversations, share in ((agent, agent_ratio), (general, 1 - agent_ratio))
     ]
     plan = _plan(sets[0], sets[1], agent_ratio, tuning, data_seed)
     for name, made in zip(("agent", "general"), sets, strict=True):
         card.data[name]["examples"] = made.counts()
+        left_out = [*(skipped or {}).get(name, ()), *made.refused]
+        card.data[name]["skipped"] = {"records": len(left_out), "first": left_out[:SHOWN_SKIPPED]}
 
     with quiet():
-        callbacks = [TuningProgress(progress), _SaveAdapter(output / "adapter", card, load_tokenizer(model))]
-        engine = build_trainer(trainer, tuning, build_logger(logger, output), output, plan.steps, callbacks)
+        callbacks = [
+            TuningProgress(progress),
+            _SaveAdapter(output / "adapter", card, load_tokenizer(model)),
+            StopBetweenSteps(output / "checkpoint" / "last.ckpt"),
+        ]
+        engine = build_trainer(trainer, tuning, build_loggers(logger, output), output, plan.steps, callbacks)
         try:
             engine.accumulate_grad_batches = plan.passes(engine.world_size)
         except ValueError as error:
             raise ConfigError(str(error)) from error
         division = f"{card.fingerprint} {engine.accumulate_grad_batches} {engine.world_size}"
         last = _checkpoint(output, division, engine.is_global_zero)
+        base.check_memory(model, tuning, engine.strategy.root_device, trainer.strategy, engine.world_size)
         weights = base.load_weights(model, tuning, accelerated=engine.strategy.root_device.type != "cpu")
         if tuning.packing:
             check_packing(weights)
@@ -212,6 +228,7 @@ class _SaveAdapter(pl.Callback):
         self.card.seconds = time.perf_counter() - self._start
         weights = {name.removeprefix("model."): value for name, value in state.items()}
         save(pl_module.model, weights, self.directory, self.card, self.tokenizer)
+        write_readme(self.directory)
 
 
 def _checkpoint(output: Path, fingerprint: str, first_rank: bool) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from agentx.errors import ConfigError
@@ -63,6 +64,8 @@ class TuningSettings:
     """Largest norm of a step's gradient; 0: not clipped."""
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""
+    compile: bool = False
+    """Compile the decoder with torch.compile: minutes at the start, faster steps on a GPU."""
     loss_chunk: int = 4096
     """Trained tokens whose logits are held at once; 0: all."""
     log_every: int = 5
@@ -109,30 +112,78 @@ class TuningSettings:
 
 @dataclass
 class DataSettings:
-    """What a model is tuned on. A set is `experts`, `skills` or the path of a JSON, JSONL or Parquet file."""
+    """What a model is tuned on. A set is one of those generated here (`experts`, `constructed`, `skills`), a known set
+    (agentx/tuning/known_sets.yaml), the path of a JSON, JSONL or Parquet file or of a directory of them, or a set of
+    the Hub, owner/name[/config][:split]."""
 
+    name: str | None = None
+    """What tables call this mix; null: the names of its sets."""
     agent: list[str] = field(default_factory=lambda: ["experts"])
-    """Agent data, drawn with probability λ. `experts`: trajectories of the task's scripted expert."""
+    """Agent data, drawn with probability λ. `experts`: trajectories of the task's scripted expert; `experts:household`:
+    of another task's, with its shipped options; `constructed`: what job=construct has kept."""
     general: list[str] = field(default_factory=lambda: ["skills"])
     """General data, drawn otherwise. `skills`: generated questions and answers."""
     experts_size: int = 1000
     """Episodes in the set `experts`."""
     skills_size: int = 1000
     """Conversations in the set `skills`."""
+    size: int = 100
+    """Trajectories that job=construct begins."""
+    limit: int | None = None
+    """At most so many conversations of each set, taken at random by `seed`; null: all."""
     on_error: Literal["stop", "skip"] = "stop"
     """A broken record ends the run with its file, line and reason, or is left out and counted."""
     seed: int = 0
     """Of the generated sets and of the order in which examples are drawn."""
 
     def __post_init__(self) -> None:
-        for option in ("experts_size", "skills_size"):
+        for option in ("experts_size", "skills_size", "size"):
             if getattr(self, option) < 1:
                 raise ConfigError(f"data.{option}={getattr(self, option)}: must be at least 1")
+        if self.limit is not None and self.limit < 1:
+            raise ConfigError(f"data.limit={self.limit}: must be at least 1, or null for all")
+        if self.name is not None and not self.name.strip():
+            raise ConfigError("data.name: is empty; give a name, or null")
         if self.seed < 0:
             raise ConfigError(f"data.seed={self.seed}: must be at least 0")
         for option in ("agent", "general"):
             if any(not name.strip() for name in getattr(self, option)):
                 raise ConfigError(f"data.{option}: holds an empty name; name a set or a file")
+
+
+@dataclass
+class PreviewSettings:
+    """`job=data`: look at the tuning data before anything is trained."""
+
+    name: str = "data"
+    example: int = 0
+    """Which conversation of each side is shown as it will be trained; counted from 0."""
+    near_duplicate: float | None = 0.8
+    """Share of five-word sequences two conversations must have in common to count as near duplicates; null: not looked
+    for, which saves time on large sets."""
+    ngram: int = 13
+    """Words in a row that an evaluation sample and training data must have in common to count as overlap."""
+    contamination: bool = True
+    """Look for the task's evaluation samples among the training data."""
+
+    def __post_init__(self) -> None:
+        if self.example < 0:
+            raise ConfigError(f"job.example={self.example}: must be at least 0")
+        if self.near_duplicate is not None and not 0.3 <= self.near_duplicate <= 1:
+            raise ConfigError(f"job.near_duplicate={self.near_duplicate}: must be from 0.3 to 1, or null")
+        if self.ngram < 3:
+            raise ConfigError(f"job.ngram={self.ngram}: must be at least 3")
+
+
+@dataclass
+class MergeSettings:
+    """`job=merge`: the adapter merged into its base, as one plain model."""
+
+    name: str = "merge"
+    output: Path | None = None
+    """Directory of the merged model; null: `merged` beside the adapter."""
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Of its weights; auto: as they were tuned."""
 
 
 @dataclass
@@ -144,7 +195,8 @@ class TrainerSettings:
     devices: int | Literal["auto"] = 1
     """Devices, or processes on a CPU, on each node."""
     strategy: str = "auto"
-    """How several devices share the work: auto, ddp, ddp_spawn …"""
+    """How several devices share the work: auto, ddp, ddp_spawn …; fsdp: each holds a part of the weights;
+    deepspeed_stage_2, deepspeed_stage_3: the same through DeepSpeed."""
     num_nodes: int = 1
     """Machines."""
     workers: int = 0
@@ -161,17 +213,27 @@ class TrainerSettings:
                 raise ConfigError(f"trainer.{option}={value}: must be at least {least}")
 
 
+LoggerName = Literal["csv", "wandb", "tensorboard", "mlflow", "none"]
+
+
 @dataclass
 class LoggerSettings:
     """Where curves go."""
 
-    name: Literal["csv", "wandb", "tensorboard", "none"] = "csv"
+    name: LoggerName = "csv"
     """csv: metrics.csv in the cell; the others need their packages."""
+    also: list[LoggerName] = field(default_factory=list)
+    """further ones at the same time"""
     project: str = "agentx"
-    """W&B project."""
+    """W&B project, MLflow experiment."""
     group: str | None = None
     """W&B group, e.g. of a sweep."""
     mode: Literal["online", "offline"] = "online"
     """W&B: offline writes to disk only; upload with `wandb sync`."""
     tags: list[str] = field(default_factory=list)
     """W&B tags."""
+    tracking_uri: str | None = None
+    """MLflow: its server or directory; null: the folder mlruns in the cell."""
+
+    def uses(self, name: str) -> bool:
+        return name in (self.name, *self.also)

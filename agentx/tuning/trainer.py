@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from pytorch_lightning import loggers
 from pytorch_lightning.callbacks import ModelCheckpoint
+from pytorch_lightning.strategies import ModelParallelStrategy
 from transformers.utils import logging as transformers_logging
 
-from agentx.errors import UserError
+from agentx.errors import ConfigError, UserError
 from agentx.tuning.settings import LoggerSettings, TrainerSettings, TuningSettings
 
 PRECISIONS = {"fp32": "32-true", "bf16": "bf16-mixed", "fp16": "16-mixed"}
@@ -28,7 +32,12 @@ def build_trainer(
     steps: int,
     callbacks: Sequence[pl.Callback],
 ) -> pl.Trainer:
-    """The trainer of a tuning of `steps` optimiser steps; checkpoints go to `output`/checkpoint."""
+    """The trainer of a tuning of `steps` optimiser steps; checkpoints go to `output`/checkpoint.
+
+    Raises ConfigError for devices and precisions that do not go together, or a strategy whose package is missing.
+    """
+    if tuning.precision == "fp16" and settings.accelerator == "cpu":
+        raise ConfigError("tuning.precision=fp16: a CPU has no such arithmetic; use bf16 or fp32, or trainer=gpu")
     callbacks = [*callbacks]
     if tuning.checkpoint_every:
         callbacks.append(
@@ -43,7 +52,7 @@ def build_trainer(
     return pl.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,
-        strategy=settings.strategy,
+        strategy=_strategy(settings, tuning),
         num_nodes=settings.num_nodes,
         precision=PRECISIONS[tuning.precision],  # type: ignore[arg-type]
         max_steps=steps,
@@ -60,24 +69,65 @@ def build_trainer(
     )
 
 
-def build_logger(settings: LoggerSettings, output: Path) -> Any:
-    """Lightning's logger, or False for none. Raises UserError when its package is not installed."""
-    try:
-        if settings.name == "csv":
-            return loggers.CSVLogger(output, name="", version="")
-        if settings.name == "tensorboard":
-            return loggers.TensorBoardLogger(output, name="tensorboard", version="")
-        if settings.name == "wandb":
-            return loggers.WandbLogger(
-                save_dir=output,
-                project=settings.project,
-                group=settings.group,
-                tags=settings.tags,
-                offline=settings.mode == "offline",
+def _strategy(settings: TrainerSettings, tuning: TuningSettings) -> Any:
+    """Lightning's strategy; `fsdp` is its FSDP2, which runs on CPUs too and lets frozen and trained weights mix."""
+    if settings.strategy == "fsdp":
+        if tuning.name == "qlora":
+            raise ConfigError("trainer=fsdp: cannot spread 4-bit weights; use tuning=lora, or trainer=ddp")
+        given = settings.devices
+        devices = given if isinstance(given, int) else max(1, torch.cuda.device_count())
+        return ModelParallelStrategy(
+            data_parallel_size=devices * settings.num_nodes, tensor_parallel_size=1, save_distributed_checkpoint=False
+        )
+    if settings.strategy.startswith("deepspeed"):
+        if find_spec("deepspeed") is None:
+            raise ConfigError(
+                f"trainer.strategy={settings.strategy}: needs the package deepspeed, which is not installed "
+                "(pip install deepspeed); trainer=fsdp spreads the weights without it"
             )
-    except ModuleNotFoundError as error:
-        raise UserError(f"logger={settings.name}: needs a package that is not installed ({error.name})") from error
-    return False
+        if settings.accelerator == "cpu":
+            raise ConfigError(f"trainer.strategy={settings.strategy}: needs GPUs; trainer=fsdp runs on CPUs too")
+    return settings.strategy
+
+
+def evaluation_strategy(settings: TrainerSettings) -> str:
+    """How devices share episodes: each has the whole model, whatever tuning does."""
+    return "ddp" if settings.strategy == "fsdp" or settings.strategy.startswith("deepspeed") else settings.strategy
+
+
+def build_loggers(settings: LoggerSettings, output: Path, leave_out: Sequence[str] = ()) -> list[Any]:
+    """Lightning's loggers. Raises UserError when a package is not installed."""
+    names = dict.fromkeys(name for name in (settings.name, *settings.also) if name not in ("none", *leave_out))
+    made = []
+    for name in names:
+        try:
+            made.append(_logger(name, settings, output))
+        except ModuleNotFoundError as error:
+            raise UserError(
+                f"logger={name}: needs a package that is not installed; pip install {EXTRAS[name]}"
+            ) from error
+    return made
+
+
+EXTRAS = {"tensorboard": "tensorboard", "wandb": "wandb", "mlflow": "mlflow-skinny"}
+
+
+def _logger(name: str, settings: LoggerSettings, output: Path) -> Any:
+    if name == "tensorboard":
+        return loggers.TensorBoardLogger(output, name="tensorboard", version="")
+    if name == "mlflow":
+        # Its own notice that a directory is no database would come with each run.
+        os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
+        where = settings.tracking_uri or (output / "mlruns").absolute().as_uri()
+        return loggers.MLFlowLogger(experiment_name=settings.project, run_name=output.name, tracking_uri=where)
+    if name == "wandb":
+        import wandb
+
+        options: Any = {"project": settings.project, "group": settings.group, "tags": settings.tags}
+        offline = settings.mode == "offline"
+        # The cell's run where there is one (see agentx.jobs.tracking), else a run of the tuning's own.
+        return loggers.WandbLogger(save_dir=output, experiment=wandb.run, offline=offline, **options)
+    return loggers.CSVLogger(output, name="", version="")
 
 
 @contextmanager

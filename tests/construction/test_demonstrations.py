@@ -83,7 +83,7 @@ def test_a_failed_episode_is_not_recorded(monkeypatch):
 
 
 def test_a_task_without_an_expert_is_refused():
-    with pytest.raises(ConfigError, match=r"data\.agent=experts: task nosuch has no scripted expert"):
+    with pytest.raises(ConfigError, match="task=nosuch: has no training problems"):
         expert_conversations("nosuch", None, 1, 0, 0)
 
 

@@ -37,3 +37,12 @@ def test_provenance_names_commit_packages_and_command():
     record = json.loads(json.dumps(cells.provenance()))
     assert {"git_commit", "git_diff", "packages", "python", "command"} <= set(record)
     assert record["packages"]["torch"] and record["packages"]["transformers"]
+
+
+def test_a_cell_continued_on_another_system_is_told(tmp_path, caplog):
+    cells.record_task(tmp_path, {"sandbox": "namespaces", "packages": "a"})
+    cells.record_task(tmp_path, {"packages": "a", "sandbox": "namespaces"})
+    assert not caplog.records
+    cells.record_task(tmp_path, {"sandbox": "namespaces", "packages": "b"})
+    assert "started from another system" in caplog.text
+    assert '"packages": "a"' in (tmp_path / "task.json").read_text()

@@ -1,16 +1,21 @@
 import asyncio
-import json
-import threading
 import time
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from agentx.conversation import Message
 from agentx.errors import ConfigError, UserError
-from agentx.models.chat import BackendError, ChatModel, Completion, ContextOverflow, Request, Sampling
+from agentx.models.chat import (
+    BackendError,
+    BackendUnreachable,
+    ChatModel,
+    Completion,
+    ContextOverflow,
+    Request,
+    Sampling,
+)
 from agentx.models.loading import open_model
 from agentx.models.settings import BackendSettings, ModelSettings
 
@@ -38,62 +43,13 @@ def completion(text: str = "ACTION: look", **changes: Any) -> dict[str, Any]:
     }
 
 
-class Server:
-    """Answers chat completions with what `answer(body, n)` says for the n-th request."""
-
-    def __init__(self) -> None:
-        self.answer: Callable[[dict[str, Any], int], Answer] = lambda body, n: (200, completion())
-        self.bodies: list[dict[str, Any]] = []
-        self.keys: list[str] = []
-        self.open = self.most_open = 0
-        server, lock = self, threading.Lock()
-
-        class Handler(BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_POST(self) -> None:
-                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                with lock:
-                    server.bodies.append(body)
-                    server.keys.append(self.headers["Authorization"])
-                    n = len(server.bodies)
-                    server.open += 1
-                    server.most_open = max(server.most_open, server.open)
-                status, content = server.answer(body, n)
-                with lock:
-                    server.open -= 1
-                if status == 0:
-                    self.close_connection = True
-                    return
-                data = content if isinstance(content, bytes) else json.dumps(content).encode()
-                self.send_response(status)
-                self.send_header("Content-Type", "application/json")
-                self.send_header("Content-Length", str(len(data)))
-                if status == 429:
-                    self.send_header("Retry-After", "0.01")
-                self.end_headers()
-                self.wfile.write(data)
-
-            def log_message(self, format: str, *args: Any) -> None:
-                pass
-
-        self._http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._http.server_port}/v1"
-        threading.Thread(target=self._http.serve_forever, args=(0.01,), daemon=True).start()
-
-    def close(self) -> None:
-        self._http.shutdown()
-        self._http.server_close()
+Server = Any
 
 
 @pytest.fixture()
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+def server(scripted_server: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> Server:
     monkeypatch.setenv("TEST_KEY", SECRET)
-    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-    made = Server()
-    yield made
-    made.close()
+    return scripted_server()
 
 
 def client(
@@ -133,6 +89,18 @@ def test_what_is_sent_and_what_comes_back(server: Server) -> None:
     ]
     assert server.keys == [f"Bearer {SECRET}"]
     assert (reply.text, reply.prompt_tokens, reply.completion_tokens, reply.cached_tokens) == ("ACTION: look", 11, 4, 8)
+
+
+def test_a_placeholder_key_is_no_secret_and_leaves_replies_alone(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TEST_KEY", "look")
+    (reply,) = ask(client(server))
+    assert reply.text == "ACTION: look"
+    monkeypatch.setenv("TEST_KEY", SECRET)
+    server.answer = lambda body, n: (200, completion(f"ACTION: {SECRET}"))
+    (reply,) = ask(client(server))
+    assert SECRET not in reply.text
 
 
 def test_local_models_behind_a_server_need_no_key(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +209,7 @@ def test_no_more_connections_than_allowed(server: Server) -> None:
 def test_nobody_listening(server: Server) -> None:
     model = client(server)
     server.close()
-    with pytest.raises(BackendError):
+    with pytest.raises(BackendUnreachable, match=r"nobody answers at http://127.0.0.1:\d+/v1; start the server"):
         ask(model)
 
 
@@ -262,6 +230,6 @@ def test_an_api_model_ignores_the_local_back_end(monkeypatch: pytest.MonkeyPatch
         "claude", kind="api", context_length=1000, base_url="https://example.org/v1/", api_key_env="ANTHROPIC_API_KEY"
     )
     model = open_model(settings, BackendSettings(name="transformers"))
-    assert str(model._client.base_url) == "https://example.org/v1/"  # type: ignore[attr-defined]
-    assert SECRET not in repr(vars(model._client)["_base_url"]) and model.count_tokens(ASK) > 0  # type: ignore[attr-defined]
+    (endpoint,) = model.endpoints.members  # type: ignore[attr-defined]
+    assert endpoint.url == "https://example.org/v1/" and model.count_tokens(ASK) > 0
     asyncio.run(model.close())

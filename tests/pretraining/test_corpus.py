@@ -9,21 +9,24 @@ from transformers import PreTrainedTokenizerFast
 from agentx.conversation import Conversation, Message
 from agentx.pretraining.corpus import IGNORED, batches, corpus_hash, document, encode, group
 from agentx.pretraining.narration import Narration
+from agentx.pretraining.plays import Play
 from agentx.pretraining.settings import PretrainSettings
 
 
 def test_batches_can_be_taken_up_anywhere(
-    small_settings: PretrainSettings, small_tokenizer: PreTrainedTokenizerFast
+    small_settings: PretrainSettings, small_tokenizer: PreTrainedTokenizerFast, plays: list[Play]
 ) -> None:
-    whole = list(islice(batches(small_settings, small_tokenizer), 130))
-    rest = list(islice(batches(small_settings, small_tokenizer, skip=100), 30))
+    whole = list(islice(batches(small_settings, small_tokenizer, plays), 130))
+    rest = list(islice(batches(small_settings, small_tokenizer, plays, skip=100), 30))
     for left, right in zip(whole[100:], rest, strict=True):
         assert torch.equal(left.ids, right.ids)
         assert torch.equal(left.labels, right.labels)
 
 
-def test_batches_keep_their_bound(small_settings: PretrainSettings, small_tokenizer: PreTrainedTokenizerFast) -> None:
-    for batch in islice(batches(small_settings, small_tokenizer), 60):
+def test_batches_keep_their_bound(
+    small_settings: PretrainSettings, small_tokenizer: PreTrainedTokenizerFast, plays: list[Play]
+) -> None:
+    for batch in islice(batches(small_settings, small_tokenizer, plays), 60):
         assert batch.ids.numel() <= small_settings.batch_tokens
         assert batch.tokens == int((batch.ids != small_tokenizer.pad_token_id).sum())
         assert bool((batch.labels[batch.ids == small_tokenizer.pad_token_id] == IGNORED).all())
@@ -51,16 +54,18 @@ def test_conversations_are_rendered_by_the_template(small_tokenizer: PreTrainedT
     assert ids == labels
 
 
-def test_the_text_depends_on_seed_and_number_only(small_settings: PretrainSettings) -> None:
-    assert document(small_settings, 77) == document(small_settings, 77)
-    assert corpus_hash(small_settings, 50) == corpus_hash(small_settings, 50)
-    assert corpus_hash(small_settings, 50) != corpus_hash(replace(small_settings, seed=2), 50)
+def test_the_text_depends_on_seed_and_number_only(small_settings: PretrainSettings, plays: list[Play]) -> None:
+    assert document(small_settings, 77, plays) == document(small_settings, 77, plays)
+    assert corpus_hash(small_settings, plays, 50) == corpus_hash(small_settings, plays, 50)
+    assert corpus_hash(small_settings, plays, 50) != corpus_hash(replace(small_settings, seed=2), plays, 50)
 
 
-def test_shares_of_the_kinds(small_settings: PretrainSettings) -> None:
-    settings = replace(small_settings, drills=0.2, narration=0.5, drill_documents=1000, drills_at_start=1.0)
-    late = [document(settings, 1000 + i) for i in range(1500)]
+def test_shares_of_the_kinds(small_settings: PretrainSettings, plays: list[Play]) -> None:
+    settings = replace(small_settings, drills=0.2, narration=0.3, plays=0.2, drill_documents=1000, drills_at_start=1.0)
+    late = [document(settings, 1000 + i, plays) for i in range(1500)]
     kinds = [str if isinstance(d, str) else type(d) for d in late]
     assert abs(kinds.count(str) / 1500 - 0.2) < 0.04
     assert abs(kinds.count(Narration) / 1500 - 0.5) < 0.05
-    assert isinstance(document(settings, 0), str)
+    told = [d.text for d in late if isinstance(d, Narration)]
+    assert abs(sum("SELECT shelf" in text or "search[lamp]" in text for text in told) / 1500 - 0.2) < 0.04
+    assert isinstance(document(settings, 0, plays), str)

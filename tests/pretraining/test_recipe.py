@@ -14,6 +14,7 @@ from agentx.errors import ConfigError
 from agentx.pretraining import recipe, training
 from agentx.pretraining.corpus import batches
 from agentx.pretraining.optimizer import orthogonalized
+from agentx.pretraining.plays import Play
 from agentx.pretraining.probes import evaluate, general_probes, narration_probes
 from agentx.pretraining.recipe import make_model, pretrain
 from agentx.pretraining.settings import PretrainSettings
@@ -42,7 +43,7 @@ def test_a_run_leaves_a_model_others_can_load(
     for directory in (output / "model", tmp_path / "shipped"):
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(directory)
-        assert model.config.model_type == "llama" and model.config.tie_word_embeddings
+        assert model.config.model_type == "llama" and not model.config.tie_word_embeddings
         ids = tokenizer.apply_chat_template(
             [{"role": "user", "content": "Say mug 1."}], add_generation_prompt=True, return_tensors="pt"
         )
@@ -57,10 +58,10 @@ def test_a_run_leaves_a_model_others_can_load(
 
 
 def test_resuming_is_exact_to_the_bit(
-    tmp_path: Path, small_settings: PretrainSettings, small_tokenizer: PreTrainedTokenizerFast
+    tmp_path: Path, small_settings: PretrainSettings, small_tokenizer: PreTrainedTokenizerFast, plays: list[Play]
 ) -> None:
     def text(skip: int = 0) -> Iterator:  # type: ignore[type-arg]
-        return batches(small_settings, small_tokenizer, skip=skip)
+        return batches(small_settings, small_tokenizer, plays, skip=skip)
 
     straight = new_training(small_settings, small_tokenizer, tmp_path / "a")
     for batch in islice(text(), 20):
@@ -89,7 +90,7 @@ def test_a_run_with_other_settings_is_not_continued(
 ) -> None:
     new_training(small_settings, small_tokenizer, tmp_path).save()
     other = new_training(replace(small_settings, learning_rate=0.5), small_tokenizer, tmp_path)
-    with pytest.raises(ConfigError, match=r"job\.learning_rate=0\.5.*begun with 0\.01"):
+    with pytest.raises(ConfigError, match=r"job\.learning_rate=0\.5.*begun with 0\.002"):
         other.resume()
     assert new_training(replace(small_settings, tokens=10**6), small_tokenizer, tmp_path).resume()
 

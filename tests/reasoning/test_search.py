@@ -411,6 +411,18 @@ def test_the_judge_picks_among_distinct_actions(solve, corridor, scripted, by_pu
     ]
 
 
+@pytest.mark.parametrize("answers", ["auto", "parsed"])
+def test_verdicts_and_picks_name_their_choices(answers, solve, corridor, scripted, by_purpose) -> None:
+    model = scripted(by_purpose(act=by_branch(reply("right"), reply("wait")), plan="1. a\n2. b"))
+    solve(replace(OURS, judge=JudgeSettings(answers=answers)), corridor(rounds=3), model)
+    verdicts, picks = model.of(Purpose.SUBTASK_DONE, Purpose.TASK_DONE), model.of(Purpose.PICK)
+    assert verdicts and picks
+    constrained = answers == "auto"
+    assert {asked.sampling.choices for asked in verdicts} == {("Yes", "No") if constrained else ()}
+    assert {asked.sampling.choices for asked in picks} == {("1", "2") if constrained else ()}
+    assert {asked.sampling.choices for asked in model.of(Purpose.ACT, Purpose.PLAN, Purpose.SCORE)} == {()}
+
+
 def test_a_single_action_needs_no_judge(solve, corridor, scripted, by_purpose) -> None:
     same = scripted(by_purpose(act=by_branch(reply("stop"), reply("Stop", "else"))))
     solve(replace(REACT, num_branch=2), corridor(), same)
@@ -457,6 +469,7 @@ def test_the_switches_compose(decompose, branch, backtrack, solve, corridor, scr
         Purpose.SUBTASK_DONE: 2 * paths * decompose,
         Purpose.TASK_DONE: int(backtrack),
         Purpose.SCORE: 0,
+        Purpose.WRITE: 0,
     }
 
 
@@ -465,7 +478,8 @@ def test_reply_lengths_and_judging_are_as_set(solve, corridor, scripted, by_purp
     model = scripted(by_purpose(act=by_branch(reply("wait"), reply("left"))))
     solve(replace(OURS, max_tokens=limits, top_p=0.9), corridor(rounds=2), model)
     lengths = {asked.request.purpose: asked.sampling.max_tokens for asked in model.asked}
-    assert lengths == dict(zip(Purpose, (12, 11, 14, 13, 13, 15), strict=True))
+    asked_here = [purpose for purpose in Purpose if purpose is not Purpose.WRITE]  # no method writes data
+    assert lengths == dict(zip(asked_here, (12, 11, 14, 13, 13, 15), strict=True))
     assert {asked.sampling.temperature for asked in model.asked if asked.request.role != "policy"} == {0.0}
     assert {asked.sampling.top_p for asked in model.asked if asked.sampling.temperature > 0} == {0.9}
 
@@ -578,6 +592,31 @@ def test_context_overflow_ends_the_path_only(solve, corridor, scripted, by_purpo
     trajectory = solve(method, corridor(rounds=30), Roles(policy, other, other))
     assert [path.outcome for path in trajectory.paths] == [Outcome.CONTEXT_LIMIT] * 2
     assert trajectory.outcome is Outcome.CONTEXT_LIMIT and trajectory.paths[0].steps
+
+
+@pytest.mark.parametrize("context_length", [60, 48])
+def test_a_long_history_is_trimmed_where_that_is_asked_for(
+    context_length, solve, corridor, scripted, by_purpose
+) -> None:
+    def play(long_history: str):
+        model = scripted(by_purpose(act=reply("wait")), context_length=context_length)
+        method = replace(REACT, long_history=long_history, max_tokens=ReplyTokens(action=8))
+        return model, solve(method, corridor(rounds=20), model)
+
+    _, ended = play("end")
+    assert ended.paths[0].outcome is Outcome.CONTEXT_LIMIT and "history_trimmed" not in ended.notices
+    model, trimmed = play("trim")
+    assert trimmed.paths[0].outcome is Outcome.TASK_LIMIT and len(trimmed.paths[0].steps) == 20
+    opening = model.asked[0].messages[0].content
+    shortened = 0
+    for asked in model.asked:
+        assert model.count_tokens(asked.messages) <= context_length - 8
+        assert asked.messages[0].content.startswith(opening)
+        assert [message.role for message in asked.messages] == ["user", "assistant"] * (len(asked.messages) // 2) + [
+            "user"
+        ]
+        shortened += "earlier messages are left out here.)" in asked.messages[0].content
+    assert shortened == trimmed.notices["history_trimmed"] > 5
 
 
 def test_a_judge_with_a_small_context_is_as_one_that_says_nothing(solve, corridor, scripted, by_purpose) -> None:

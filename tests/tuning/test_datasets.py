@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 
 from agentx.conversation import Conversation, Message
 from agentx.errors import UserError
-from agentx.tuning.datasets import RecordError, parse_record, read_conversations
+from agentx.tuning.datasets import read_conversations
+from agentx.tuning.records import RecordError, parse_record
 
 SHARED = Path(os.environ.get("AGENTX_SHARED_DATA", Path(__file__).parents[3] / "shared" / "data")) / "sft"
 

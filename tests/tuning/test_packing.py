@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from transformers import LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
 
 from agentx.conversation import Conversation
 from agentx.errors import ConfigError
@@ -118,6 +118,44 @@ def test_packed_and_padded_passes_have_the_same_loss_and_gradient(
     assert loss_packed == pytest.approx(loss, rel=1e-4)
     assert torch.cosine_similarity(grad, grad_packed, dim=0) >= 0.9999
     assert torch.norm(grad - grad_packed) <= 1e-4 * torch.norm(grad)
+
+
+@pytest.mark.parametrize("attention", ["flex_attention", "flash_attention_2"])
+def test_packed_and_padded_passes_agree_on_a_gpu(
+    small: LlamaForCausalLM,
+    agent: list[Conversation],
+    general: list[Conversation],
+    renderer: Renderer,
+    attention: str,
+) -> None:
+    """These kernels have no backward pass on a CPU, and need heads of at least 16 numbers."""
+    if not torch.cuda.is_available():
+        pytest.skip(f"{attention} has no backward pass without a GPU")
+    if attention == "flash_attention_2":
+        pytest.importorskip("flash_attn")
+    config = LlamaConfig(
+        vocab_size=400, hidden_size=128, intermediate_size=256, num_hidden_layers=2, num_attention_heads=4,
+        max_position_embeddings=512,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(config).to("cuda", torch.bfloat16 if attention.startswith("flash") else torch.float32)
+    reference = LlamaForCausalLM(config).to(model.device, model.dtype)
+    reference.load_state_dict(model.state_dict())
+    reference.set_attn_implementation("sdpa")
+    model.set_attn_implementation(attention)
+    padded, packed = plan(agent, general, renderer), plan(agent, general, renderer, packing=True)
+    loss, grad = gradient(reference, [on(b, model.device) for b in padded.make_passes(0, 0, 1, padded.passes())])
+    loss_packed, grad_packed = gradient(
+        model, [on(b, model.device) for b in packed.make_passes(0, 0, 1, packed.passes())]
+    )
+    exact = model.dtype == torch.float32
+    assert loss_packed == pytest.approx(loss, rel=1e-4 if exact else 1e-2)
+    assert torch.cosine_similarity(grad.float(), grad_packed.float(), dim=0) >= (0.9999 if exact else 0.999)
+
+
+def on(batch: Pass, device: torch.device) -> Pass:
+    positions = None if batch.positions is None else batch.positions.to(device)
+    return Pass(batch.ids.to(device), positions, batch.weights.to(device), batch.agent.to(device))
 
 
 def test_the_parity_test_would_see_a_leak(

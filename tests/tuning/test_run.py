@@ -101,8 +101,23 @@ def test_tuning_lowers_the_loss_and_leaves_an_adapter_that_peft_loads(
 def test_card_says_what_the_adapter_was_made_from(
     model: ModelSettings, tmp_path: Path, agent: list[Conversation], general: list[Conversation]
 ) -> None:
-    result = run(model, tmp_path, agent, general)
+    result = tune(
+        model,
+        QUICK,
+        TrainerSettings(),
+        LoggerSettings(name="none"),
+        agent=agent,
+        general=general,
+        agent_ratio=0.5,
+        seed=3,
+        output=tmp_path,
+        skipped={"agent": [f"a.jsonl:{line}: broken" for line in range(30)]},
+        progress=silent,
+    )
     record = json.loads((result.path / "agentx.json").read_text())
+    assert record["data"]["agent"]["skipped"]["records"] == 30
+    assert record["data"]["agent"]["skipped"]["first"][:1] == ["a.jsonl:0: broken"]
+    assert record["data"]["general"]["skipped"] == {"records": 0, "first": []}
     assert record["model"] == "small" and record["agent_ratio"] == 0.5 and record["seed"] == 3
     assert record["data"]["agent"]["sources"] == {"households": 40}
     assert record["data"]["general"]["examples"]["examples"] == 30
@@ -352,3 +367,59 @@ def test_progress_off_a_terminal_is_a_line_every_few_seconds(
         lines
     )
     assert captured.out == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "within"),
+    [
+        ({"precision": "bf16"}, 5e-2),
+        ({"loss_chunk": 5, "gradient_checkpointing": True, "attention": "eager"}, 1e-4),
+        ({"name": "qlora", "gradient_checkpointing": True}, 0.3),
+    ],
+    ids=str,
+)
+def test_options_that_save_time_or_memory_keep_the_loss(
+    model: ModelSettings,
+    tmp_path: Path,
+    agent: list[Conversation],
+    general: list[Conversation],
+    change: dict,
+    within: float,
+) -> None:
+    if change.get("name") == "qlora":
+        pytest.importorskip("bitsandbytes")
+    plain = run(model, tmp_path / "plain", agent, general, replace(QUICK, steps=3))
+    other = run(model, tmp_path / "other", agent, general, replace(QUICK, steps=3, **change))
+    losses = [[entry["loss"] for entry in result.history] for result in (plain, other)]
+    assert losses[1] == pytest.approx(losses[0], rel=within)
+
+
+def test_a_small_gradient_clip_changes_what_is_learnt(
+    model: ModelSettings, tmp_path: Path, agent: list[Conversation], general: list[Conversation]
+) -> None:
+    """AdamW forgets the size of a constant gradient, so the clip must vary what it does to steps of unlike size."""
+    free = run(model, tmp_path / "free", agent, general, replace(QUICK, gradient_clip=0))
+    clipped = run(model, tmp_path / "clipped", agent, general, replace(QUICK, gradient_clip=1e-6))
+    assert free.history[0] == clipped.history[0]
+    assert free.history[-1]["loss"] != pytest.approx(clipped.history[-1]["loss"], rel=1e-3)
+
+
+def test_conversations_the_template_refuses_are_skipped_and_counted_when_asked(
+    model: ModelSettings, tmp_path: Path, agent: list[Conversation], general: list[Conversation]
+) -> None:
+    mute = Conversation((Message("user", "Hello"), Message("assistant", "Hi")), "x", "7")
+    result = tune(
+        model,
+        replace(QUICK, steps=1),
+        TrainerSettings(),
+        LoggerSettings(name="none"),
+        agent=[*agent, mute],
+        general=general,
+        agent_ratio=0.5,
+        seed=3,
+        output=tmp_path,
+        on_error="skip",
+        progress=silent,
+    )
+    skipped = result.card.data["agent"]["skipped"]
+    assert skipped["records"] == 1 and skipped["first"][0].startswith("conversation x:7: has no trained turn")

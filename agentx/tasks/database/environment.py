@@ -6,6 +6,7 @@ import asyncio
 from typing import Protocol
 
 from agentx.tasks.database import actions
+from agentx.tasks.database.agentbench_prompt import read_reply
 from agentx.tasks.database.engines import Database, Engine, Reply
 from agentx.tasks.database.scoring import is_correct
 from agentx.tasks.database.settings import MUTATIONS, Settings
@@ -36,6 +37,7 @@ class DatabaseEnvironment:
         self.log: list[tuple[str, Reply]] = []
         """the statements run since the last reset, and what they brought"""
         self.reward = 0.0
+        self.keeps_replies = settings.replies == "agentbench"
         self._make_engine = engine
         self._record = record
         self._settings = settings
@@ -59,7 +61,7 @@ class DatabaseEnvironment:
         if self._done or self._database is None:
             raise RuntimeError("the episode is over or was never started: call reset first")
         self._rounds += 1
-        said = actions.parse(action.text)
+        said = read_reply(action.raw) if self.keeps_replies else actions.parse(action.text)
         if said is None:
             return self._result("", Verdict.INVALID_FORMAT, Outcome.INVALID_FORMAT)
         if isinstance(said, actions.Answer):

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from agentx.errors import ConfigError, did_you_mean
+from agentx.errors import ConfigError
+from agentx.tasks.option_checks import check_at_least, check_names, check_samples, check_split, check_without_choosing
+
+if TYPE_CHECKING:
+    from agentx.reasoning.settings import MethodSettings
 
 Source = Literal["generated", "official"]
 EngineName = Literal["sqlite", "mysql"]
 Prompt = Literal["plain", "compact"]
+Replies = Literal["action", "agentbench"]
 Scoring = Literal["agentbench_v02", "agentbench_main"]
 
 MUTATIONS = ("INSERT", "UPDATE", "DELETE")
@@ -57,30 +62,19 @@ class Settings:
     """Time limit of one statement, in seconds; a statement that takes longer is stopped and answered with an error."""
     prompt: Prompt = "plain"
     """plain: instruction and worked examples; compact: one line, for the tiny model."""
+    replies: Replies = "action"
+    """action: our own prompt, for every method; agentbench: AgentBench's prompt and reply format, from the checkout
+    that paths.agentbench is the data folder of, for methods without branching."""
     multiline_actions: bool = True
     """Statements and answers take several lines."""
 
     def __post_init__(self) -> None:
-        splits = SPLITS[self.source]
-        if self.split not in splits:
-            hint = did_you_mean(self.split, splits)
-            raise ConfigError(f"task.split={self.split}: task.source={self.source} has {', '.join(splits)}{hint}")
-        if self.samples is None and self.source == "generated":
-            raise ConfigError("task.samples=null: say how many samples to generate; null is for task.source=official")
-        for option, value, least in (
-            ("samples", 1 if self.samples is None else self.samples, 1),
-            ("seed", self.seed, 0),
-            ("max_rounds", self.max_rounds, 1),
-            ("statement_seconds", self.statement_seconds, 0.1),
-        ):
-            if value < least:
-                raise ConfigError(f"task.{option}={value}: must be at least {least}")
-        if not self.kinds:
-            raise ConfigError(f"task.kinds=[]: name at least one of {', '.join(KINDS)}")
-        for kind in self.kinds:
-            if kind not in KINDS:
-                hint = did_you_mean(kind, KINDS) or f"; there is {', '.join(KINDS)}"
-                raise ConfigError(f"task.kinds: {kind} is not a kind of sample{hint}")
+        check_split(self.source, self.split, SPLITS)
+        check_samples(self.source, self.samples, "samples")
+        check_at_least(
+            seed=(self.seed, 0), max_rounds=(self.max_rounds, 1), statement_seconds=(self.statement_seconds, 0.1)
+        )
+        check_names("kinds", self.kinds, KINDS, "kind of sample")
         if len(set(self.kinds)) < len(self.kinds):
             raise ConfigError(f"task.kinds={self.kinds}: names a kind twice")
         low, high = self.rows
@@ -90,3 +84,14 @@ class Settings:
             raise ConfigError("task.dsn: only task.engine=mysql connects to a server")
         if not self.multiline_actions:
             raise ConfigError("task.multiline_actions=false: statements of the database task take several lines")
+
+    def sources(self) -> list[tuple[str, str]]:
+        """Pairs of an option of paths and a pattern below it: the files of the user's that episodes come from."""
+        found = [("agentbench", f"dbbench/{self.split}.jsonl")] if self.source == "official" else []
+        agentbench = self.replies == "agentbench"
+        return [*found, ("agentbench", "../src/server/tasks/dbbench/__init__.py")] if agentbench else found
+
+    def check_method(self, method: MethodSettings) -> None:
+        """Raises ConfigError where the method would choose among replies by what AgentBench's do not have."""
+        if self.replies == "agentbench":
+            check_without_choosing(method)

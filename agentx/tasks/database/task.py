@@ -10,6 +10,8 @@ from typing import Protocol, cast
 
 from agentx.conversation import Message
 from agentx.tasks.database import prompts
+from agentx.tasks.database.agentbench_prompt import read_opening
+from agentx.tasks.database.availability import require
 from agentx.tasks.database.engines import Engine
 from agentx.tasks.database.environment import DatabaseEnvironment
 from agentx.tasks.database.generator import generate
@@ -39,15 +41,24 @@ class DatabaseTask:
     samples: Sequence[Sample]
     records: dict[str, Record]
     """by sample id"""
+    wording: tuple[Message, ...] | None = None
+    """AgentBench's opening, where it is used"""
     name: str = "database"
     success_threshold: float = 1.0
 
     def opening(self, sample: Sample, style: str, shots: int) -> list[Message]:
+        """AgentBench's prompt has no worked example, whatever `shots`."""
+        if self.wording is not None:
+            return list(self.wording)
         return prompts.opening(sample.kind, style, shots, self.settings.prompt)
 
     async def open(self, sample: Sample) -> DatabaseEnvironment:
         settings = self.settings
         return DatabaseEnvironment(lambda: engine(settings.engine, settings.dsn), self.records[sample.id], settings)
+
+    def statements(self) -> dict[str, str]:
+        """What each sample asks for, by its id: to find evaluation samples among training data."""
+        return {name: record.description for name, record in self.records.items()}
 
     def aggregate(self, trajectories: Sequence[Trajectory]) -> dict[str, float]:
         """Accuracy within each kind that occurs, `accuracy/SELECT` over all queries, `success_rate` over all results,
@@ -68,20 +79,24 @@ class DatabaseTask:
 def make_task(settings: Settings, paths: Paths) -> DatabaseTask:
     """The task as configured. Starts no server: that happens when the first sample is opened.
 
-    Raises TaskDataError when official data are missing or broken, naming the path to set.
+    Raises UserError when the engine does not work here and TaskDataError when official data are missing or broken,
+    naming the path to set.
     """
+    require(settings)
     if settings.source == "official":
-        found = read_records(paths.agentbench, settings.split)
-        wanted = [record for record in found if record.kind in settings.kinds]
+        every = read_records(paths.agentbench, settings.split)
+        wanted = [record for record in every if record.kind in settings.kinds]
         if not wanted:
             raise TaskDataError(f"task.split={settings.split} has no sample of the kinds {', '.join(settings.kinds)}")
         records = _evenly(wanted, settings.samples)
         facts = [_LABELS[settings.split]]
-        facts += [] if len(records) == len(found) else [f"{len(records)} of {len(found)}"]
+        facts += [] if len(records) == len(every) else [f"{len(records)} of {len(every)}"]
     else:
         split = cast(Split, settings.split)
         records = generate(split, settings.samples or 0, settings.seed, settings.kinds, settings.rows)
         facts = ["generated"] if split == "test" else ["generated, train"]
+    wording = read_opening(paths.agentbench) if settings.replies == "agentbench" else None
+    facts += ["own prompt"] * (settings.source == "official" and wording is None)
     facts += ["SQLite stand-in"] * (settings.engine == "sqlite")
     facts += ["scoring of main"] * (settings.scoring == "agentbench_main")
     name = "DB" if settings.source == "official" else "database"
@@ -90,6 +105,7 @@ def make_task(settings: Settings, paths: Paths) -> DatabaseTask:
         label=f"{name} ({', '.join(facts)})",
         samples=[Sample(r.id, "api", settings.split, r.kind, {"rows": len(r.table.rows)}) for r in records],
         records={record.id: record for record in records},
+        wording=wording,
     )
 
 

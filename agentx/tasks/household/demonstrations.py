@@ -10,9 +10,11 @@ from agentx.conversation import Conversation
 from agentx.tasks.demonstration import Demonstration
 from agentx.tasks.household.environment import HouseholdEnvironment
 from agentx.tasks.household.expert_model import ExpertModel, Style
+from agentx.tasks.household.layouts import Split
 from agentx.tasks.household.prompts import opening
 from agentx.tasks.household.room import random_room
 from agentx.tasks.household.settings import Settings
+from agentx.tasks.household.simulated_state import SimulatedState
 from agentx.tasks.household.simulator import SimulatedEngine
 from agentx.tasks.household.text_versions import mismatch, prompt_in
 
@@ -58,6 +60,7 @@ def demonstrate(
         expert=expert,
         opening=prompt_in(settings.text, opening(task_type, style, shots, settings.prompt)),
         strayed=expert.strayed,
+        kind=task_type,
     )
 
 
@@ -72,3 +75,30 @@ def foreign_actions(settings: Settings, conversations: Iterable[Conversation]) -
     games = [c for c in conversations if any("Your task is to:" in m.content for m in c.messages if m.role == "user")]
     replies = [message.content for c in games for message in c.messages if message.role == "assistant"]
     return mismatch(replies, settings.text), sum("ACTION:" in reply for reply in replies)
+
+
+def evaluated_problems(settings: Settings, paths: Any, count: int) -> list[tuple[str, str]]:
+    """(id, first observation) of the games that are evaluated with these settings, at most `count` of them. Generated
+    ones are told from their rooms, without the engine."""
+    if settings.source == "official":
+        return _official_problems(settings, paths, count)
+    found = []
+    for index in range(min(count, settings.samples or 0)):
+        task_type = settings.task_types[index % len(settings.task_types)]
+        split = cast(Split, settings.split)
+        room = random_room(settings.seed * 1_000_003 + index, task_type, split, settings.receptacles, settings.objects)
+        found.append((f"{split}-{settings.seed}-{index:05d}", SimulatedState(room).restart()))
+    return found
+
+
+def _official_problems(settings: Settings, paths: Any, count: int) -> list[tuple[str, str]]:
+    from agentx.tasks.household.engine import Engine  # textworld takes a second to import
+    from agentx.tasks.household.official import read_game
+    from agentx.tasks.household.task import make_task
+
+    found = []
+    for sample, path in list(make_task(settings, paths).files.items())[:count]:
+        engine = Engine(read_game(path))
+        found.append((sample, engine.reset().feedback.partition("\n\n")[2]))
+        engine.close()
+    return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from agentx.errors import ConfigError, did_you_mean
+from agentx.errors import ConfigError
+from agentx.tasks.option_checks import check_at_least, check_names, check_samples, check_split
 
 Source = Literal["generated", "official"]
 Text = Literal["current", "classic"]
@@ -58,28 +59,20 @@ class Settings:
     """Actions of several lines (code, queries); household commands are lines."""
 
     def __post_init__(self) -> None:
-        splits = SPLITS[self.source]
-        if self.split not in splits:
-            hint = did_you_mean(self.split, splits)
-            raise ConfigError(f"task.split={self.split}: task.source={self.source} has {', '.join(splits)}{hint}")
-        if self.samples is None and self.source == "generated":
-            raise ConfigError("task.samples=null: say how many games to generate; null is for task.source=official")
-        for option, value, least in (
-            ("samples", 1 if self.samples is None else self.samples, 1),
-            ("seed", self.seed, 0),
-            ("max_rounds", self.max_rounds, 1),
-            ("objects", self.objects, 4),
-        ):
-            if value < least:
-                raise ConfigError(f"task.{option}={value}: must be at least {least}")
-        if not self.task_types:
-            raise ConfigError(f"task.task_types=[]: name at least one of {', '.join(TASK_TYPES)}")
-        for task_type in self.task_types:
-            if task_type not in TASK_TYPES:
-                hint = did_you_mean(task_type, TASK_TYPES) or f"; there is {', '.join(TASK_TYPES)}"
-                raise ConfigError(f"task.task_types: {task_type} is not a task type{hint}")
+        check_split(self.source, self.split, SPLITS)
+        check_samples(self.source, self.samples, "games")
+        check_at_least(seed=(self.seed, 0), max_rounds=(self.max_rounds, 1), objects=(self.objects, 4))
+        check_names("task_types", self.task_types, TASK_TYPES, "task type")
         if len(set(self.task_types)) < len(self.task_types):
             raise ConfigError(f"task.task_types={self.task_types}: names a task type twice")
         low, high = self.receptacles
         if not 4 <= low <= high:
             raise ConfigError(f"task.receptacles=[{low},{high}]: must be two numbers with 4 <= least <= most")
+
+    def sources(self) -> list[tuple[str, str]]:
+        """Pairs of an option of paths and a pattern below it: the files of the user's that episodes come from."""
+        if self.source == "generated":
+            return []
+        if self.split in ("dev", "standard"):
+            return [("agentbench", f"alfworld/{self.split}.json"), ("alfworld", "**/valid_*/*/*/game.tw-pddl")]
+        return [("alfworld", f"**/{self.split}/*/*/game.tw-pddl")]

@@ -60,6 +60,15 @@ class HouseholdTask:
     async def open(self, sample: Sample) -> HouseholdEnvironment:
         return HouseholdEnvironment(_player(self.files[sample.id]), self.settings)
 
+    def statements(self) -> dict[str, str]:
+        """What each game shows first, room and task, by its id: to find evaluation games among training data."""
+        shown = {}
+        for name, path in self.files.items():
+            player = _player(path)()
+            shown[name] = player.reset().feedback
+            player.close()
+        return shown
+
     def aggregate(self, trajectories: Sequence[Trajectory]) -> dict[str, float]:
         """Success rate over all results (AgentBench), and within each task type that occurs."""
         kinds = {sample.id: sample.kind for sample in self.samples}

@@ -41,6 +41,7 @@ class Mind2WebEnvironment:
         self, step: WebStep, settings: Settings, ask: Callable[[Question], Observation], order: list[str] | None = None
     ) -> None:
         """`order`: the candidates as they are asked about, instead of `candidate_order`."""
+        self.keeps_replies = settings.replies == "agentbench"
         self._step = step
         self._settings = settings
         self._ask = ask

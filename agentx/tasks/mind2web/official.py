@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -11,7 +10,10 @@ from typing import Any
 from agentx.tasks.environment import TaskDataError
 from agentx.tasks.mind2web.samples import WebStep
 from agentx.tasks.mind2web.score_file import read_ranks
+from agentx.tasks.record_stream import stream_list
 
+_LONGEST_TASK = 1 << 29
+"""characters; a recorded task holds a page for each of its actions"""
 SCORE_FILE = "scores_all_data.pkl"
 
 
@@ -63,13 +65,7 @@ def _files(root: Path, split: str) -> list[Path]:
 
 
 def _steps(path: Path) -> Iterator[WebStep]:
-    try:
-        tasks = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
-        raise TaskDataError(f"{path}: not readable as JSON ({str(error)[:120]}); download the file anew") from error
-    if not isinstance(tasks, list):
-        raise TaskDataError(f"{path}: must be a list of tasks; download the file anew")
-    for number, task in enumerate(tasks):
+    for number, task in stream_list(path, "tasks", first=0, longest=_LONGEST_TASK):
         where = f"{path}, record {number}"
         actions = _field(task, "actions", list, where)
         reprs = _field(task, "action_reprs", list, where)

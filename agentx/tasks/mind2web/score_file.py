@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import pickle
 import struct
 from pathlib import Path
@@ -58,7 +57,8 @@ def read_ranks(path: Path) -> dict[str, dict[str, int]]:
     Raises TaskDataError for a file that is missing, truncated, not of this form, or holds anything but plain data.
     """
     try:
-        content = _Unpickler(io.BytesIO(path.read_bytes())).load()
+        with path.open("rb") as file:
+            content = _Unpickler(file).load()
     except OSError as error:
         raise TaskDataError(
             f"{path}: no candidate scores ({error.strerror}); put Mind2Web's file there or use task.scores=own"

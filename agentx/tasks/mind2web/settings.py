@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from agentx.errors import ConfigError
+from agentx.tasks.option_checks import check_at_least, check_samples, check_split, check_without_choosing
+
+if TYPE_CHECKING:
+    from agentx.reasoning.settings import MethodSettings
 
 Source = Literal["generated", "official"]
 Prompt = Literal["plain", "compact"]
 Rules = Literal["faithful", "corrected"]
 Replies = Literal["action", "agentbench"]
-Scores = Literal["own", "official"]
+Scores = Literal["own", "official", "cross_encoder"]
 
 SPLITS = {
     "generated": ("train", "test"),
@@ -34,7 +38,10 @@ class Settings:
     seed: int = 0
     """Which pages are generated, and the order in which candidates are asked about."""
     scores: Scores = "own"
-    """Which elements become candidates: own ranks them by their text; official reads Mind2Web's score file."""
+    """Which elements become candidates: own ranks them by their text; official reads Mind2Web's score file;
+    cross_encoder asks the model `ranker`."""
+    ranker: str | None = None
+    """A sequence classifier of transformers, directory or name on the Hub, that scores task and element together."""
     top_k: int = 10
     """Candidates asked about, the best ranked."""
     choices: int = 5
@@ -42,27 +49,38 @@ class Settings:
     rules: Rules = "faithful"
     """faithful: AgentBench's rounds, in which a candidate left alone is never asked about; corrected: it is."""
     replies: Replies = "action"
-    """action: `ACTION: B TYPE text`, ours, for every method; agentbench: its prompt file and its three lines, from
-    paths.agentbench, for methods without branching: its letter is no part of what they take for the action."""
+    """action: `ACTION: B TYPE text`, ours, for every method; agentbench: its prompt file, each question in a dialogue
+    of its own and its three lines, from paths.agentbench, for methods without branching: its letter is no part of
+    what they take for the action."""
     prompt: Prompt = "plain"
     """plain: instruction and worked examples; compact: one line, for the tiny model."""
     multiline_actions: bool = False
     """Actions of several lines (code, queries); ours are lines."""
 
     def __post_init__(self) -> None:
-        allowed = SPLITS[self.source]
-        if self.split not in allowed:
-            raise ConfigError(f"task.split={self.split}: task.source={self.source} has {', '.join(allowed)}")
-        if self.source == "generated" and self.samples is None:
-            raise ConfigError("task.samples=null: say how many steps to generate; null is for task.source=official")
+        check_split(self.source, self.split, SPLITS)
+        check_samples(self.source, self.samples, "steps")
         if self.source == "generated" and self.scores == "official":
             raise ConfigError("task.scores=official: generated pages have no official scores, use task.scores=own")
-        for option, value, least in (
-            ("samples", 1 if self.samples is None else self.samples, 1),
-            ("seed", self.seed, 0),
-            ("top_k", self.top_k, 1),
-        ):
-            if value < least:
-                raise ConfigError(f"task.{option}={value}: must be at least {least}")
+        if (self.scores == "cross_encoder") != (self.ranker is not None):
+            raise ConfigError(
+                f"task.ranker={self.ranker}: task.scores=cross_encoder needs one, a directory or a name on the Hub, "
+                "and no other scores do"
+            )
+        check_at_least(seed=(self.seed, 0), top_k=(self.top_k, 1))
         if not 2 <= self.choices <= 5:
             raise ConfigError(f"task.choices={self.choices}: must be between 2 and 5, the letters B to F")
+
+    def sources(self) -> list[tuple[str, str]]:
+        """Pairs of an option of paths and a pattern below it: the files of the user's that episodes come from."""
+        found = [("agentbench", "mind2web/prompt/*")] if self.replies == "agentbench" else []
+        if self.source == "generated":
+            return found
+        names = [f"data_{self.split}/*.json", f"data/{self.split}/*.json", f"{self.split}/*.json"]
+        names += ["scores_all_data.pkl"] if self.scores == "official" else []
+        return [*found, *(("mind2web", name) for name in names)]
+
+    def check_method(self, method: MethodSettings) -> None:
+        """Raises ConfigError where the method would choose among replies by what AgentBench's do not have."""
+        if self.replies == "agentbench":
+            check_without_choosing(method)

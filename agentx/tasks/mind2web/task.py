@@ -48,7 +48,8 @@ class Mind2WebTask:
     success_threshold: float = 1.0
 
     def opening(self, sample: Sample, style: str, shots: int) -> list[Message]:
-        """AgentBench's worked examples are its own number, whatever `shots`."""
+        """AgentBench's worked examples are its own number, whatever `shots`; each of its questions is put right after
+        them, without the ones before it."""
         if self.settings.replies == "agentbench":
             if style not in self.wording:
                 raise ConfigError(f"method.style={style}: must be one of {', '.join(self.wording)}")
@@ -66,9 +67,14 @@ class Mind2WebTask:
         def ask(question: prompts.Question) -> Observation:
             step = question.step
             previous = step.previous[-prompts.REMEMBERED :]
-            return Observation(wording.ask(question.page, step.task, previous, [text for _, text in question.choices]))
+            choices = [text for _, text in question.choices]
+            return Observation(wording.ask(question.page, step.task, previous, choices), fresh=True)
 
         return ask
+
+    def statements(self) -> dict[str, str]:
+        """What each sample asks for, by its id: to find evaluation samples among training data."""
+        return {name: step.task for name, step in self.steps.items()}
 
     def aggregate(self, trajectories: Sequence[Trajectory]) -> dict[str, float]:
         """Means over steps, in [0, 1]: element accuracy, action F1, step success rate; with the share of steps that
@@ -106,9 +112,14 @@ def make_task(settings: Settings, paths: Paths) -> Mind2WebTask:
         if settings.scores == "official" and paths.mind2web is not None:
             steps = official.with_official_ranks(found, paths.mind2web)
         else:
-            steps = [rank_candidates(step) for step in found]
+            steps = found if settings.ranker else [rank_candidates(step) for step in found]
     else:
         steps = generated_steps(settings)
+    if settings.ranker is not None:
+        from agentx.tasks.mind2web.cross_encoder import CrossEncoder
+
+        ranker = CrossEncoder(settings.ranker)
+        steps = [ranker.rank(step) for step in steps]
     wording = {}
     if settings.replies == "agentbench":
         wording = {style: read_prompt(paths.agentbench, style) for style in prompts.STYLES}
@@ -152,10 +163,11 @@ def _sample(step: WebStep, settings: Settings) -> Sample:
 def _label(settings: Settings) -> str:
     """Everything that makes results not comparable with AgentBench's is named."""
     notes = []
+    if settings.ranker is not None:
+        notes.append(f"ranked by {Path(settings.ranker).name}")
     if settings.source == "official":
         notes += ["own ranking"] * (settings.scores == "own")
-        # The original shows each question without the ones before it.
-        notes.append("own prompt" if settings.replies == "action" else "dialogue kept")
+        notes += ["own prompt"] * (settings.replies == "action")
         notes += [f"top {settings.top_k}"] * (settings.top_k != 10)
         notes += [f"{settings.choices} choices"] * (settings.choices != 5)
     notes += ["corrected rules"] * (settings.rules == "corrected")

@@ -11,6 +11,7 @@ from pathlib import Path
 
 _ROOT = Path("/sys/fs/cgroup")
 _NUMBER = itertools.count()
+_WANTED = ("memory", "pids")
 
 
 @dataclass
@@ -20,22 +21,29 @@ class ControlGroups:
     folders: list[Path] = field(default_factory=list)
     memory: bool = False
     processes: bool = False
+    version: str = "control groups"
 
     @classmethod
-    def create(cls, memory_bytes: int, processes: int) -> ControlGroups:
+    def create(cls, memory_bytes: int, processes: int, root: Path = _ROOT) -> ControlGroups:
         """What could be made, empty where nothing could: resource limits then have to do."""
         groups = cls()
         name = f"agentx-{os.getpid()}-{next(_NUMBER)}"
-        for controller, paths in _own_groups().items():
-            wanted = paths / name
-            _sweep(paths)
+        parents = find_parents(root)
+        for parent in dict.fromkeys(parents.values()):
+            _sweep(parent)
+            made = parent / name
+            try:
+                made.mkdir()
+            except OSError:
+                continue
+            groups.folders.append(made)
+            groups.version = f"control groups {2 if (made / 'memory.max').exists() else 1}"
+            # Written to where the kernel made the file: elsewhere writing would make an ordinary one.
             with contextlib.suppress(OSError):
-                wanted.mkdir()
-                groups.folders.append(wanted)
-                if controller in ("memory", ""):
-                    groups.memory = _limit_memory(wanted, memory_bytes)
-                if controller in ("pids", ""):
-                    (wanted / "pids.max").write_text(str(processes))
+                groups.memory |= _limit_memory(made, memory_bytes)
+            with contextlib.suppress(OSError):
+                if (made / "pids.max").exists():
+                    (made / "pids.max").write_text(str(processes))
                     groups.processes = True
         return groups
 
@@ -57,21 +65,42 @@ class ControlGroups:
         self.folders = []
 
 
-def _own_groups() -> dict[str, Path]:
-    """This process's directory by controller; '' is version 2's single hierarchy."""
-    found: dict[str, Path] = {}
+def find_parents(root: Path = _ROOT, own: Path = Path("/proc/self/cgroup")) -> dict[str, Path]:
+    """By controller (memory, pids), the directory in which this process may make limited groups.
+
+    Version 1: its own group of that controller. Version 2 limits only groups whose parent passes the controller on,
+    and no group that holds processes may do so but the first: the nearest group above that passes both on and may be
+    written, which is any for root, and for a user what systemd has delegated (`systemd-run --user --scope`).
+    """
     try:
-        lines = Path("/proc/self/cgroup").read_text().splitlines()
+        lines = own.read_text(encoding="utf-8").splitlines()
     except OSError:
-        return found
+        return {}
+    found: dict[str, Path] = {}
     for line in lines:
         _, controllers, path = line.split(":", 2)
+        if controllers == "":
+            group = root / path.lstrip("/")
+            for folder in (group, *group.parents) if (root / "cgroup.controllers").exists() else ():
+                if _passes_on(folder):
+                    found |= dict.fromkeys(_WANTED, folder)
+                    break
+                if folder == root:
+                    break
         for controller in controllers.split(","):
-            if controller in ("memory", "pids"):
-                found[controller] = _ROOT / controller / path.lstrip("/")
-            elif controller == "" and (_ROOT / "cgroup.controllers").exists():
-                found[""] = _ROOT / path.lstrip("/")
+            folder = root / controller / path.lstrip("/")
+            if controller in _WANTED and os.access(folder, os.W_OK):
+                found[controller] = folder
     return found
+
+
+def _passes_on(folder: Path) -> bool:
+    try:
+        passed = (folder / "cgroup.subtree_control").read_text(encoding="utf-8").split()
+    except OSError:
+        return False
+    writable = os.access(folder, os.W_OK) and os.access(folder / "cgroup.procs", os.W_OK)
+    return writable and set(_WANTED) <= set(passed)
 
 
 def _sweep(parent: Path) -> None:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from agentx.tasks.environment import Action, Observation, StepResult
 from agentx.tasks.operating_system.actions import Command, parse
+from agentx.tasks.operating_system.agentbench_prompt import AgentBenchPrompt, read_reply
+from agentx.tasks.operating_system.preparation import sandboxes
 from agentx.tasks.operating_system.problems import Problem, passes, prepare
 from agentx.tasks.operating_system.sandbox import Limits, Sandbox, SandboxGone
 from agentx.tasks.operating_system.settings import Settings
@@ -25,11 +28,19 @@ class OperatingSystemEnvironment:
 
     deterministic = False
 
-    def __init__(self, problem: Problem, settings: Settings, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        problem: Problem,
+        settings: Settings,
+        cache: Path | None = None,
+        wording: AgentBenchPrompt | None = None,
+    ) -> None:
+        """`wording` is AgentBench's, for task.replies=agentbench."""
         self.task_statement = problem.description
         self.max_rounds = settings.max_rounds
         self.sandbox: Sandbox | None = None
-        self._problem, self._settings, self._cache = problem, settings, cache
+        self.keeps_replies = wording is not None
+        self._problem, self._settings, self._cache, self._wording = problem, settings, cache, wording
         self._shell: Shell | None = None
         self._rounds = 0
         self._done = True
@@ -40,7 +51,8 @@ class OperatingSystemEnvironment:
         await self.close()
         settings = self._settings
         limits = Limits(settings.memory_mb, settings.disk_mb, settings.processes)
-        self.sandbox = await Sandbox.start(limits, self._cache)
+        kind = await asyncio.to_thread(sandboxes, settings.sandbox, settings.root_tree, settings.image, self._cache)
+        self.sandbox = await kind.start(limits)
         try:
             await prepare(self._problem, self.sandbox, settings.script_seconds)
             self._shell = Shell(self.sandbox, settings.silence_seconds, settings.command_seconds)
@@ -54,13 +66,13 @@ class OperatingSystemEnvironment:
             await self.close()
             raise
         self._rounds, self._done = 0, False
-        return Observation(f"TASK: {self._problem.description}")
+        return Observation(self._problem.description if self._wording else f"TASK: {self._problem.description}")
 
     async def step(self, action: Action) -> StepResult:
         if self._done or self._shell is None or self.sandbox is None:
             raise RuntimeError("the episode is over or was never started: call reset first")
         self._rounds += 1
-        command = parse(action.text)
+        command = read_reply(action.raw) if self._wording else parse(action.text)
         if command is None:
             return self._end(Verdict.INVALID_FORMAT, Outcome.INVALID_ACTION)
         notices = tuple(f"forgiven:{name}" for name in command.forgiven)
@@ -102,6 +114,8 @@ class OperatingSystemEnvironment:
         text = output.text.strip("\n")
         if len(text) > settings.output_chars:
             text = text[: settings.output_chars - 20] + _CUT
+        if self._wording:
+            return self._wording.shown(text)
         text = text or "(nothing)"
         ending = {
             "finished": "",

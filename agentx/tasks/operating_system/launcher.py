@@ -1,27 +1,24 @@
 """Starts a sandbox: run as a program by `sandbox.py`, never imported by it. Needs nothing but the standard library.
 
 The program puts itself into control groups, maps uids, enters namespaces of its own and forks the sandbox's process
-1, which builds the root tree, gives up every capability that could reach further, and then starts programs on
-request. Requests come over a socket that closes with the parent: whatever ends the parent ends the sandbox, since
-all of its processes die with process 1.
+1, which builds the root tree, gives up every capability that could reach further, and then is what process_one.py
+says.
 """
 
 from __future__ import annotations
 
+import binascii
 import contextlib
 import ctypes
 import fcntl
-import itertools
 import json
+import marshal
 import os
-import pty
 import resource
-import select
 import signal
 import socket
 import struct
 import sys
-import termios
 from typing import Any, NoReturn
 
 NEWNS, NEWCGROUP, NEWUTS, NEWIPC, NEWUSER, NEWPID, NEWNET = (
@@ -67,6 +64,9 @@ def main() -> None:
     control = socket.socket(fileno=int(sys.argv[1]))
     control.set_inheritable(False)
     config = json.loads(control.recv(MOST_REQUEST))
+    # Now: what it imports may lie where the sandbox's ids may not go.
+    program: dict[str, Any] = {"__name__": "process_one"}
+    exec(marshal.loads(binascii.a2b_base64(config["process_one"])), program)
     try:
         for path in config["cgroups"]:
             with open(path, "w") as processes:
@@ -75,7 +75,7 @@ def main() -> None:
         unshare(NEWPID | NEWNET | NEWUTS | NEWIPC | NEWCGROUP)
         init = os.fork()
         if init == 0:
-            _become_init(config, control)
+            _become_init(config, control, program)
         control.close()
         os.waitpid(init, 0)
     except OSError as error:
@@ -86,26 +86,21 @@ def main() -> None:
 
 def _enter_user_namespace(config: dict[str, Any]) -> None:
     """Own user and mount namespace, with the lower parts of the tree bound under /tmp/agentx-lower."""
-    base = config["uid_base"]
-    if base is not None:
+    ids, helpers = config["ids"], config["id_helpers"]
+    privileged = os.getuid() == 0
+    if privileged:
         unshare(NEWNS)
         mount("none", "/", None, MS_REC | MS_PRIVATE)
         _stage(config)
     ready, go = os.pipe()
-    pid, uid, gid = os.getpid(), os.getuid(), os.getgid()
+    pid = os.getpid()
     mapper = os.fork()
     if mapper == 0:
         status = 1
         try:
             os.close(go)
             if os.read(ready, 1):
-                inner = f"0 {uid} 1" if base is None else f"0 {base} 65536"
-                group = f"0 {gid} 1" if base is None else f"0 {base} 65536"
-                for name, text in (("setgroups", "deny"), ("uid_map", inner), ("gid_map", group)):
-                    if name == "setgroups" and base is not None:
-                        continue
-                    with open(f"/proc/{pid}/{name}", "w") as target:
-                        target.write(text)
+                _map_ids(pid, ids, helpers, privileged)
                 status = 0
         finally:
             os._exit(status)
@@ -116,12 +111,29 @@ def _enter_user_namespace(config: dict[str, Any]) -> None:
     if os.waitpid(mapper, 0)[1] != 0:
         raise OSError("the user ids of the sandbox cannot be mapped")
     os.setresgid(0, 0, 0)
-    if base is not None:
+    if privileged or helpers:
         os.setgroups([])
     os.setresuid(0, 0, 0)
-    if base is None:
+    if not privileged:
         mount("none", "/", None, MS_REC | MS_PRIVATE)
         _stage(config)
+
+
+def _map_ids(pid: int, ids: Any, helpers: Any, privileged: bool) -> None:
+    """`ids` are rows (inside, outside, count) for users and groups; `helpers` are the programs that may map what an
+    ordinary user may not."""
+    for name, rows in (("uid", ids["users"]), ("gid", ids["groups"])):
+        if helpers:
+            numbers = [str(number) for row in rows for number in row]
+            # Not by subprocess, whose import takes as long as all the rest of the launcher.
+            if os.spawnv(os.P_WAIT, helpers[name], [helpers[name], str(pid), *numbers]):
+                raise OSError(f"{helpers[name]} failed")
+            continue
+        if name == "gid" and not privileged:
+            with open(f"/proc/{pid}/setgroups", "w") as target:
+                target.write("deny")
+        with open(f"/proc/{pid}/{name}_map", "w") as target:
+            target.write("\n".join(" ".join(map(str, row)) for row in rows))
 
 
 def _stage(config: dict[str, Any]) -> None:
@@ -137,7 +149,7 @@ def _stage(config: dict[str, Any]) -> None:
         os.close(descriptor)
 
 
-def _become_init(config: dict[str, Any], control: socket.socket) -> NoReturn:
+def _become_init(config: dict[str, Any], control: socket.socket, program: dict[str, Any]) -> NoReturn:
     try:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
         os.setsid()
@@ -153,7 +165,7 @@ def _become_init(config: dict[str, Any], control: socket.socket) -> NoReturn:
         _drop_capabilities()
         libc.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)
         control.send(b'{"ready": true}')
-        Init(control).serve()
+        program["Init"](program["SocketChannel"](control)).serve()
     except BaseException as error:
         with contextlib.suppress(OSError):
             control.send(json.dumps({"error": f"{type(error).__name__}: {error}"}).encode())
@@ -228,132 +240,6 @@ def _drop_capabilities() -> None:
     header = struct.pack("Ii", 0x20080522, 0)
     low, high = kept & 0xFFFFFFFF, kept >> 32
     _checked(libc.capset(header, struct.pack("6I", low, low, 0, high, high, 0)), "capset")
-
-
-class Init:
-    """Process 1: starts programs, reaps every orphan, reports those it started."""
-
-    def __init__(self, control: socket.socket) -> None:
-        self._control = control
-        self._running: dict[int, int] = {}
-        """process id -> the request's id"""
-        self._terminals: dict[int, int] = {}
-        """request's id -> master side of its terminal"""
-
-    def serve(self) -> None:
-        wake, woken = os.pipe()
-        os.set_blocking(woken, False)
-        os.set_blocking(wake, False)
-        signal.signal(signal.SIGCHLD, lambda *_: None)
-        signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
-        while True:
-            ready, _, _ = select.select([self._control.fileno(), wake], [], [])
-            if wake in ready:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(wake, 4096)
-                self._reap()
-            if self._control.fileno() in ready:
-                message, descriptors, _, _ = socket.recv_fds(self._control, MOST_REQUEST, 8)
-                if not message:
-                    return
-                self._answer(json.loads(message), descriptors)
-
-    def _reap(self) -> None:
-        while True:
-            try:
-                pid, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if pid == 0:
-                return
-            request = self._running.pop(pid, None)
-            if request is not None:
-                terminal = self._terminals.pop(request, None)
-                if terminal is not None:
-                    os.close(terminal)
-                self._send({"id": request, "exit": os.waitstatus_to_exitcode(status)})
-
-    def _answer(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        number = request["id"]
-        try:
-            if "argv" in request:
-                self._start(number, request, descriptors)
-            elif "interrupt" in request:
-                self._interrupt(number, request["interrupt"])
-            elif "cwd_of" in request:
-                pid = next((p for p, r in self._running.items() if r == request["cwd_of"]), None)
-                self._send({"id": number, "cwd": os.readlink(f"/proc/{pid}/cwd")})
-            elif "kill_all" in request:
-                os.kill(-1, signal.SIGKILL)
-            else:
-                for pid, running in list(self._running.items()):
-                    if running == request["kill"]:
-                        os.killpg(pid, signal.SIGKILL)
-        except OSError as error:
-            self._send({"id": number, "failed": str(error)})
-        finally:
-            for descriptor in descriptors:
-                os.close(descriptor)
-
-    def _start(self, number: int, request: dict[str, Any], descriptors: list[int]) -> None:
-        master = slave = None
-        if request["terminal"]:
-            master, slave = pty.openpty()
-            attributes = termios.tcgetattr(slave)
-            attributes[1] &= ~termios.OPOST
-            attributes[3] &= ~termios.ECHO
-            termios.tcsetattr(slave, termios.TCSANOW, attributes)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                self._execute(request, descriptors, slave)
-            except BaseException as error:
-                os.write(2, f"{error}\n".encode())
-            finally:
-                os._exit(127)
-        self._running[pid] = number
-        if master is not None and slave is not None:
-            os.close(slave)
-            self._terminals[number] = master
-            socket.send_fds(self._control, [json.dumps({"id": number, "started": pid}).encode()], [master])
-        else:
-            self._send({"id": number, "started": pid})
-
-    def _execute(self, request: dict[str, Any], descriptors: list[int], slave: int | None) -> None:
-        os.setsid()
-        # Short of memory, the kernel is to end what the agent runs and not process 1.
-        libc.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)
-        with open("/proc/self/oom_score_adj", "w") as score:
-            score.write("500")
-        signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
-            signal.signal(number, signal.SIG_DFL)
-        if slave is not None:
-            fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-        wanted = dict(zip(request["targets"], descriptors, strict=True))
-        if slave is not None:
-            wanted[0] = slave
-        # Duplicated out of the way first: a target's number may be one of the sources.
-        held = {target: fcntl.fcntl(source, fcntl.F_DUPFD, 100) for target, source in wanted.items()}
-        for target, source in held.items():
-            os.dup2(source, target, inheritable=True)
-        keep = sorted(wanted)
-        edges = [2, *[number for number in keep if number > 2], 1 << 16]
-        for low, high in itertools.pairwise(edges):
-            os.closerange(low + 1, high)
-        os.chdir(request["cwd"])
-        os.execvpe(request["argv"][0], request["argv"], request["environment"])
-
-    def _interrupt(self, number: int, program: int) -> None:
-        """Kill the terminal's foreground programs; `shell` says that it is the program itself."""
-        group = os.tcgetpgrp(self._terminals[program])
-        shell = next((pid for pid, running in self._running.items() if running == program), 0)
-        if group > 1 and group != shell:
-            os.killpg(group, signal.SIGKILL)
-        self._send({"id": number, "shell": group == shell})
-
-    def _send(self, answer: dict[str, Any]) -> None:
-        self._control.send(json.dumps(answer).encode())
 
 
 if __name__ == "__main__":

@@ -11,6 +11,9 @@ from agentx.tasks.environment import TaskDataError
 from agentx.tasks.operating_system.sandbox import MOST_ARGUMENT, Finished, Sandbox
 
 _MOST_OUTPUT = 1 << 16
+_OTHER_USERS = re.compile(
+    r"(?:^|[;&|(`]|\b(?:do|then|else|exec|xargs|sudo)\s)\s*(?:chown|chgrp|su|sudo|runuser|setpriv)\b", re.MULTILINE
+)
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,17 @@ class Problem:
     metadata: dict[str, Any] = field(default_factory=dict)
 
 
+def needs_user_ids(problem: Problem) -> bool:
+    """Whether its scripts give files to other users or become them, which a sandbox with a single user id cannot; that
+    users are made and counted it can."""
+    scripts = [
+        *problem.init,
+        *(check for check in problem.checks if check),
+        *([problem.example] if problem.example else []),
+    ]
+    return any(_OTHER_USERS.search(text) for text in [problem.start, *(script.code for script in scripts)])
+
+
 async def prepare(problem: Problem, sandbox: Sandbox, seconds: float) -> None:
     """Run the set-up. Raises TaskDataError where it fails: that is the problem's fault."""
     for script in problem.init:
@@ -71,7 +85,7 @@ async def passes(problem: Problem, answer: str, sandbox: Sandbox, seconds: float
     if problem.match is not None:
         return answer.strip() == problem.match.strip()
     if problem.pattern is not None:
-        return re.match(problem.pattern, answer.strip()) is not None
+        return re.search(problem.pattern, answer.strip()) is not None
     parameters = [_argument(answer)]
     for check in problem.checks:
         script = check or problem.example

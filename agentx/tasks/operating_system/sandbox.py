@@ -1,24 +1,18 @@
-"""A throw-away Linux system for one episode: namespaces of its own, copy-on-write files, limits, no network."""
+"""A throw-away Linux system for one episode, whatever keeps it apart from the host: programs are started in it,
+waited for and killed. `namespaces.py` and `containers.py` make such systems; inside, process_one.py answers.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import os
-import socket
-import subprocess
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from agentx.errors import UserError
-from agentx.tasks.operating_system.control_groups import ControlGroups
-from agentx.tasks.operating_system.root_tree import UID_BASE, root_tree, supported
-
-LAUNCHER = Path(__file__).with_name("launcher.py")
+PROCESS_ONE = Path(__file__).with_name("process_one.py")
 ENVIRONMENT = {
     "HOME": "/root",
     "LANG": "C.UTF-8",
@@ -39,6 +33,16 @@ class Limits:
     memory_mb: int = 256
     disk_mb: int = 64
     processes: int = 64
+
+
+@dataclass(frozen=True)
+class Enforced:
+    """What enforces a sandbox's limits, in words: 'control groups' over all its processes together, or 'resource
+    limits' of each process."""
+
+    memory: str
+    processes: str
+    disk: str
 
 
 @dataclass(frozen=True)
@@ -65,60 +69,18 @@ class SandboxGone(Exception):
 
 
 class Sandbox:
-    """One sandbox, made by `start`. Not thread-safe; belongs to the running event loop."""
+    """One sandbox. Not thread-safe; belongs to the running event loop."""
 
-    def __init__(self, process: subprocess.Popen[bytes], control: socket.socket, groups: ControlGroups) -> None:
-        self.groups = groups
-        self._process = process
-        self._control = control
+    limits: Enforced
+    """what enforces the limits"""
+
+    def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._requests = 0
         self._answers: dict[int, asyncio.Future[tuple[dict[str, Any], list[int]]]] = {}
         self._exits: dict[int, asyncio.Future[int]] = {}
         self._ready: asyncio.Future[None] = self._loop.create_future()
         self._gone = False
-        self._loop.add_reader(control, self._receive)
-
-    @classmethod
-    async def start(cls, limits: Limits, cache: Path | None = None) -> Sandbox:
-        """Raises UserError where the system has no namespaces, OSError when starting fails."""
-        reason = supported()
-        if reason is not None:
-            raise UserError(f"task.sandbox=namespaces: {reason}")
-        tree = root_tree(cache)
-        groups = ControlGroups.create((limits.memory_mb + limits.disk_mb) << 20, limits.processes)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        program = LAUNCHER.open("rb")
-        try:
-            ours.send(json.dumps(_config(tree, limits, groups)).encode())
-            process = subprocess.Popen(
-                [sys.executable, "-I", "-S", f"/proc/self/fd/{program.fileno()}", str(theirs.fileno())],
-                pass_fds=[theirs.fileno(), program.fileno()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                env={},
-                cwd="/",
-                start_new_session=True,
-            )
-        except OSError:
-            ours.close()
-            groups.remove()
-            raise
-        finally:
-            theirs.close()
-            program.close()
-        ours.setblocking(False)
-        sandbox = cls(process, ours, groups)
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                await sandbox._ready
-        except BaseException as error:
-            await sandbox.close()
-            if isinstance(error, SandboxGone):
-                raise OSError(f"the sandbox did not start: {error}") from error
-            raise
-        return sandbox
 
     async def spawn(
         self, argv: Sequence[str], descriptors: dict[int, int], *, terminal: bool = False, cwd: str = "/"
@@ -128,6 +90,8 @@ class Sandbox:
         Raises SandboxGone.
         """
         exited: asyncio.Future[int] = self._loop.create_future()
+        number = self._requests + 1
+        self._exits[number] = exited
         request = {
             "argv": list(argv),
             "cwd": cwd,
@@ -135,13 +99,23 @@ class Sandbox:
             "terminal": terminal,
             "targets": list(descriptors),
         }
-        number = self._requests + 1
-        self._exits[number] = exited
         answer, received = await self._ask(request, list(descriptors.values()))
         if "failed" in answer:
             self._exits.pop(number, None)
             raise SandboxGone(answer["failed"])
         return Program(number, exited, received[0] if received else None)
+
+    async def close(self) -> None:
+        """End every process and free everything; may be called again."""
+        raise NotImplementedError
+
+    def _send(self, request: dict[str, Any], descriptors: list[int]) -> None:
+        """Raises SandboxGone."""
+        raise NotImplementedError
+
+    def _disconnect(self) -> None:
+        """Close the way to process 1, which ends it and all others."""
+        raise NotImplementedError
 
     async def run(self, argv: Sequence[str], seconds: float, most_output: int = 1 << 20) -> Finished:
         """A program from start to end, without input. Output beyond `most_output` bytes is dropped."""
@@ -149,21 +123,19 @@ class Sandbox:
         error_read, error_write = os.pipe()
         null = os.open(os.devnull, os.O_RDONLY)
         output, errors = _Drain(self._loop, out_read, most_output), _Drain(self._loop, error_read, most_output)
-        timed_out = False
         try:
             try:
                 program = await self.spawn(argv, {0: null, 1: out_write, 2: error_write})
             finally:
                 for descriptor in (null, out_write, error_write):
                     os.close(descriptor)
-            try:
-                async with asyncio.timeout(seconds):
-                    status = await program.exited
-            except TimeoutError:
-                timed_out = True
+            # Waiting with a time limit must not cancel the future itself, which is waited for again.
+            await asyncio.wait({program.exited}, timeout=seconds)
+            timed_out = not program.exited.done()
+            if timed_out:
                 await self.kill(program)
-                async with asyncio.timeout(START_SECONDS):
-                    status = await program.exited
+            async with asyncio.timeout(START_SECONDS):
+                status = await program.exited
             return Finished(status, output.take(), errors.take(), timed_out)
         finally:
             output.close()
@@ -186,15 +158,16 @@ class Sandbox:
         answer, _ = await self._ask({"cwd_of": program.id}, [])
         return str(answer.get("cwd", "/"))
 
-    async def close(self) -> None:
-        """End every process and free everything; may be called again."""
-        self._end("closed")
+    async def _wait_until_ready(self) -> None:
+        """Raises OSError where the sandbox does not start; it is closed then."""
         try:
-            await asyncio.to_thread(self._process.wait, 10)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            await asyncio.to_thread(self._process.wait)
-        await asyncio.to_thread(self.groups.remove)
+            async with asyncio.timeout(START_SECONDS):
+                await self._ready
+        except BaseException as error:
+            await self.close()
+            if isinstance(error, SandboxGone):
+                raise OSError(f"the sandbox did not start: {error}") from error
+            raise
 
     async def _ask(self, request: dict[str, Any], descriptors: list[int]) -> tuple[dict[str, Any], list[int]]:
         self._requests += 1
@@ -211,30 +184,13 @@ class Sandbox:
         finally:
             self._answers.pop(number, None)
 
-    def _send(self, request: dict[str, Any], descriptors: list[int]) -> None:
-        if self._gone:
-            raise SandboxGone("the sandbox has ended")
-        try:
-            socket.send_fds(self._control, [json.dumps(request).encode()], descriptors)
-        except OSError as error:
-            self._end("has ended")
-            raise SandboxGone("the sandbox has ended") from error
-
-    def _receive(self) -> None:
-        try:
-            message, descriptors, _, _ = socket.recv_fds(self._control, 1 << 16, 1)
-        except BlockingIOError:
-            return
-        except OSError:
-            message, descriptors = b"", []
-        if not message:
-            self._end("the sandbox has ended")
-            return
-        answer = json.loads(message)
+    def _told(self, answer: dict[str, Any], descriptors: list[int]) -> None:
+        """Process 1 has said something."""
         if "ready" in answer:
-            self._ready.set_result(None)
+            if not self._ready.done():
+                self._ready.set_result(None)
         elif "error" in answer:
-            self._end(answer["error"])
+            self._end(str(answer["error"]))
         elif "exit" in answer:
             exited = self._exits.pop(answer["id"], None)
             if exited is not None and not exited.done():
@@ -251,8 +207,7 @@ class Sandbox:
         if self._gone:
             return
         self._gone = True
-        self._loop.remove_reader(self._control)
-        self._control.close()
+        self._disconnect()
         waiting: list[asyncio.Future[Any]] = [self._ready, *self._answers.values(), *self._exits.values()]
         for future in waiting:
             if not future.done():
@@ -296,27 +251,14 @@ class _Drain:
                 os.close(self._descriptor)
 
 
-def _config(tree: Path, limits: Limits, groups: ControlGroups) -> dict[str, Any]:
-    rlimits = {
+def resource_limits(limits: Limits, *, memory: bool) -> dict[str, int]:
+    """Of every process in a sandbox; with `memory` also of its memory, where no control group counts that."""
+    found = {
         "RLIMIT_CORE": 0,
         "RLIMIT_NOFILE": 1024,
-        "RLIMIT_NPROC": limits.processes,
         "RLIMIT_FSIZE": limits.disk_mb << 20,
         "RLIMIT_MEMLOCK": 1 << 20,
         "RLIMIT_MSGQUEUE": 1 << 16,
         "RLIMIT_SIGPENDING": 256,
     }
-    if not groups.memory:
-        rlimits["RLIMIT_AS"] = limits.memory_mb << 20
-    return {
-        "uid_base": UID_BASE if os.geteuid() == 0 else None,
-        "overlays": [
-            ["/", [str(tree / "root")]],
-            ["/usr", [str(tree / "usr"), "/usr"]],
-            ["/usr/local", [str(tree / "local")]],
-        ],
-        "disk_mb": limits.disk_mb,
-        "inodes": limits.disk_mb * 256,
-        "cgroups": groups.entries,
-        "rlimits": rlimits,
-    }
+    return found | ({"RLIMIT_AS": limits.memory_mb << 20} if memory else {})

@@ -1,7 +1,4 @@
-"""Products, and the reading of WebShop's official data files.
-
-Files are read as a stream, record by record: the full catalogue is several gigabytes of one JSON list.
-"""
+"""Products, and the reading of WebShop's official data files."""
 
 from __future__ import annotations
 
@@ -13,13 +10,12 @@ from pathlib import Path
 from typing import Any
 
 from agentx.tasks.environment import TaskDataError
+from agentx.tasks.record_stream import stream_list
 
 NO_ATTRIBUTES = ("DUMMY_ATTR",)
 """what the benchmark gives products without attributes"""
 LIMITS = {"name": 10_000, "value": 2_000, "text": 1_000_000}
 """longest title, option value and other text in characters; what is longer is refused as broken"""
-_BLOCK = 1 << 22
-_LONGEST_RECORD = 1 << 26
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,53 +40,6 @@ class Product:
         return " ".join([self.name, self.description, self.bullets[0], options]).lower()
 
 
-def stream_list(path: Path) -> Iterator[tuple[int, Any]]:
-    """The elements of the JSON list in a file, numbered from 1, without holding the list in memory.
-
-    Raises TaskDataError that names file and record where the file is missing, truncated or no list.
-    """
-    decoder = json.JSONDecoder()
-    try:
-        with path.open(encoding="utf-8") as file:
-            text = file.read(_BLOCK).lstrip("\ufeff \t\r\n")
-            if not text.startswith("["):
-                raise TaskDataError(f"{path}: not a JSON list of products")
-            place, number = 1, 0
-            while True:
-                place = _skip(text, place)
-                if text[place : place + 1] == "]":
-                    return
-                try:
-                    record, end = decoder.raw_decode(text, place)
-                    if end == len(text):  # a number may go on in the next block
-                        raise json.JSONDecodeError("may go on", text, end)
-                except json.JSONDecodeError as error:
-                    more = file.read(max(_BLOCK, len(text) - place))
-                    if not more:
-                        raise TaskDataError(
-                            f"{path}: record {number + 1} is broken or cut off ({error.msg}); download the file again"
-                        ) from error
-                    if len(text) - place > _LONGEST_RECORD:
-                        raise TaskDataError(
-                            f"{path}: record {number + 1} is longer than {_LONGEST_RECORD >> 20} MB or not JSON"
-                        ) from error
-                    text, place = text[place:] + more, 0
-                    continue
-                number += 1
-                yield number, record
-                place = end
-    except (OSError, UnicodeDecodeError) as error:
-        raise TaskDataError(f"{path}: cannot be read ({error})") from error
-    except RecursionError as error:
-        raise TaskDataError(f"{path}: a record is nested too deeply") from error
-
-
-def _skip(text: str, place: int) -> int:
-    while text[place : place + 1] in (" ", "\t", "\r", "\n", ","):
-        place += 1
-    return place
-
-
 def read_mapping(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises TaskDataError."""
     try:
@@ -108,7 +57,7 @@ def read_products(path: Path, attributes: Mapping[str, Any], attributes_path: Pa
     Left out, as in the original: asin `nan`, an asin of more than ten characters, an asin met before.
     """
     seen: set[str] = set()
-    for number, record in stream_list(path):
+    for number, record in stream_list(path, "products"):
         where = f"{path}: record {number}"
         if not isinstance(record, dict):
             raise TaskDataError(f"{where} is no JSON object")

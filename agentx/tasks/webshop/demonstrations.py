@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from agentx.tasks.demonstration import Demonstration
+from agentx.tasks.webshop.catalogue import Product
 from agentx.tasks.webshop.engine import Session, Shop
 from agentx.tasks.webshop.environment import WebShopEnvironment
 from agentx.tasks.webshop.expert_model import ExpertModel
@@ -65,6 +66,8 @@ def demonstrate(
         expert=expert,
         opening=opening(style, shots, settings.prompt, settings.max_rounds),
         strayed=expert.strayed,
+        kind=goal.category,
+        background=_background(store[number], prices[number]),
     )
 
 
@@ -76,3 +79,13 @@ def _training_shop(products: int, seed: int) -> tuple[ProductStore, PriceList]:
         build_store(folder, generate_products(products, seed, "train"))
         store = ProductStore(folder)
     return store, PriceList(store, random.Random(seed))
+
+
+def _background(product: Product, price: float) -> str:
+    """The product that the goal was made for, as its page shows it."""
+    options = "; ".join(f"{name}: {', '.join(values)}" for name, values in product.options.items()) or "none"
+    return (
+        f"The shop sells {product.asin}, titled {product.name!r}, for {product.price_tag} (the customer pays "
+        f"${price:.2f}). Its options are {options}. It says of itself: {product.description} "
+        f"{' '.join(product.bullets)}"
+    )

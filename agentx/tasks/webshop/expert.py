@@ -61,7 +61,7 @@ class Shopper:
             title, tag = nodes[place + 1].text, nodes[place + 2].text
             if self._title_fits(title, tag):
                 thought = f"{node.text} is {title.split(', ')[0]} for {tag}. It fits. I open it."
-                return Move(f"click[{node.text.lower()}]", thought)
+                return Move(f"click[{node.text}]", thought)
         if pages.NEXT.lower() in session.page.clickables and (session.page_number or 0) * 10 < session.total:
             return Move("click[next >]", "Nothing on this page fits. I look at the next one.")
         return Move(f"search[{self.goal.query}]", f"Nothing fits. I search for {self.goal.query} alone.")

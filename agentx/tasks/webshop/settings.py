@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from typing import Literal
 
-from agentx.errors import ConfigError
+from agentx.tasks.option_checks import check_at_least, check_samples, check_split
 
 Source = Literal["generated", "official"]
 Catalogue = Literal["full", "small"]
@@ -50,18 +49,15 @@ class Settings:
     """Actions of several lines (code, queries); shop actions are lines."""
 
     def __post_init__(self) -> None:
-        splits = SPLITS[self.source]
-        if self.split not in splits:
-            close = difflib.get_close_matches(self.split, splits, n=1, cutoff=0.5)
-            hint = f"; did you mean {close[0]}?" if close else ""
-            raise ConfigError(f"task.split={self.split}: task.source={self.source} has {', '.join(splits)}{hint}")
-        if self.samples is None and self.source == "generated":
-            raise ConfigError("task.samples=null: say how many goals to generate; null is for task.source=official")
-        for option, value, least in (
-            ("samples", 1 if self.samples is None else self.samples, 1),
-            ("seed", self.seed, 0),
-            ("products", self.products, 50),
-            ("max_rounds", self.max_rounds, 1),
-        ):
-            if value < least:
-                raise ConfigError(f"task.{option}={value}: must be at least {least}")
+        check_split(self.source, self.split, SPLITS)
+        check_samples(self.source, self.samples, "goals")
+        check_at_least(seed=(self.seed, 0), products=(self.products, 50), max_rounds=(self.max_rounds, 1))
+
+    def sources(self) -> list[tuple[str, str]]:
+        """Pairs of an option of paths and a pattern below it: the files of the user's that episodes come from."""
+        if self.source == "generated":
+            return []
+        end = "_1000" if self.catalogue == "small" else ""
+        names = [f"items_shuffle{end}.json", f"items_ins_v2{end}.json"]
+        names += ["items_human_ins.json"] if self.goals == "human" else []
+        return [("webshop", name) for name in names]

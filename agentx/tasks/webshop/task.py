@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from agentx.conversation import Message
+from agentx.tasks import record_stream
 from agentx.tasks.environment import Sample, TaskDataError
 from agentx.tasks.webshop import analysis, catalogue, generated, goals, prompts, ranking, stemming, store
 from agentx.tasks.webshop.engine import Shop
@@ -56,6 +57,10 @@ class WebShopTask:
 
     async def open(self, sample: Sample) -> WebShopEnvironment:
         return WebShopEnvironment(self.shop, self.goals[sample.id], sample.id.rpartition("-")[2], self.settings)
+
+    def statements(self) -> dict[str, str]:
+        """What each sample asks for, by its id: to find evaluation samples among training data."""
+        return {name: goal.instruction for name, goal in self.goals.items()}
 
     def aggregate(self, trajectories: Sequence[Trajectory]) -> dict[str, float]:
         """Mean reward (AgentBench's metric) and the share of episodes with reward 1."""
@@ -146,7 +151,7 @@ def _generated(settings: Settings, output: Path) -> tuple[ProductStore, PriceLis
 def _fingerprint(shape: object, *texts: str) -> str:
     """Names what a store depends on: its data and the code that builds it."""
     digest = hashlib.blake2b(repr((shape, store.FORMAT)).encode(), digest_size=8)
-    for text in (*map(inspect.getsource, (analysis, stemming, catalogue, ranking, store)), *texts):
+    for text in (*map(inspect.getsource, (analysis, stemming, catalogue, record_stream, ranking, store)), *texts):
         digest.update(text.encode())
     return digest.hexdigest()
 

@@ -98,11 +98,11 @@ def test_prompts_alternate_and_their_examples_follow_the_format(style):
     [
         ({}, "database (generated, SQLite stand-in)"),
         ({"engine": "mysql"}, "database (generated)"),
-        ({"source": "official", "split": "dev", "samples": None, "engine": "mysql"}, "DB (dev)"),
-        ({"source": "official", "split": "dev", "samples": None}, "DB (dev, SQLite stand-in)"),
+        ({"source": "official", "split": "dev", "samples": None, "engine": "mysql"}, "DB (dev, own prompt)"),
+        ({"source": "official", "split": "dev", "samples": None}, "DB (dev, own prompt, SQLite stand-in)"),
         (
             {"source": "official", "split": "dev", "samples": 6, "engine": "mysql", "scoring": "agentbench_main"},
-            "DB (dev, 6 of 60, scoring of main)",
+            "DB (dev, 6 of 60, own prompt, scoring of main)",
         ),
     ],
 )

@@ -7,12 +7,17 @@ import hashlib
 import json
 import random
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from agentx.conversation import Message
+from agentx.models.chat import Completion, Request, Roles, Sampling
+from agentx.reasoning.method import EpisodeContext, Method
+from agentx.reasoning.settings import BudgetSettings, MethodSettings
 from agentx.tasks.environment import Action
 from agentx.tasks.mind2web.answers import read_agentbench
 from agentx.tasks.mind2web.environment import Mind2WebEnvironment
@@ -117,6 +122,45 @@ async def _replay(task: Mind2WebTask, runs: list[dict[str, Any]]) -> int:
             expected = Outcome.COMPLETED if run["status"] == "COMPLETED" else Outcome.INVALID_ACTION
             assert outcome is expected
     return asked
+
+
+class Answers:
+    """A model that gives a recorded run's answers, in turn, and remembers what it was sent."""
+
+    name, context_length = "recorded", 1 << 20
+
+    def __init__(self, answers: list[str]) -> None:
+        self.answers = iter(answers)
+        self.sent: list[list[Message]] = []
+
+    async def generate(self, messages: Sequence[Message], sampling: Sampling, request: Request) -> Completion:
+        self.sent.append(list(messages))
+        return Completion(next(self.answers), 1, 1)
+
+    def count_tokens(self, messages: Sequence[Message]) -> int:
+        return 1
+
+    async def close(self) -> None:
+        pass
+
+
+def test_a_method_sends_what_the_original_sent_each_question_in_a_dialogue_of_its_own(
+    task: Mind2WebTask, runs: list[dict[str, Any]]
+) -> None:
+    method = Method(MethodSettings(name="cot", style="cot"))
+    answered = [run for run in runs if all(q["answer_status"] == "NORMAL" for q in run["questions"])]
+    several = [run for run in answered if len(run["questions"]) > 1]
+    assert len(several) > 50
+    for run in several:
+        sample = task.samples[run["index"]]
+        environment = Mind2WebEnvironment(task.steps[sample.id], SETTINGS, task._ask(), run["candidate_order"])
+        opening = task.opening(sample, "cot", 0)
+        model = Answers([question["answer"] for question in run["questions"]])
+        context = EpisodeContext(0, sample.id, 0, opening)
+        trajectory = asyncio.run(method.solve(environment, Roles.all_one(model), BudgetSettings(), context))
+        assert model.sent == [[*opening, Message("user", question["prompt"])] for question in run["questions"]]
+        assert trajectory.reward * 100 == run["step_sr"]
+        assert [step.fresh for step in trajectory.paths[0].steps[:-1]] == [True] * (len(run["questions"]) - 1)
 
 
 def test_the_worked_examples_are_the_originals(task: Mind2WebTask, recorded: Path) -> None:

@@ -8,6 +8,7 @@ import pytest
 from agentx.tasks.environment import Action, Environment, StepResult, TaskDataError
 from agentx.tasks.mind2web.environment import Mind2WebEnvironment, candidate_order
 from agentx.tasks.mind2web.prompts import observe
+from agentx.tasks.mind2web.ranking import rank_candidates
 from agentx.tasks.mind2web.settings import Settings
 from agentx.trajectory import Outcome, Verdict
 
@@ -148,3 +149,16 @@ def test_the_order_depends_on_seed_and_sample_alone(make_step: Any) -> None:
     orders = {tuple(candidate_order(step, Settings(seed=seed))) for seed in range(10)}
     assert len(orders) > 5
     assert all(sorted(order) == sorted(ORDER) for order in orders)
+
+
+def test_an_episode_on_a_page_of_a_million_nodes_with_a_title_of_nine_megabytes(make_step: Any) -> None:
+    links = "".join(f'<a backend_node_id="{n}"><text>link</text></a>' for n in range(10, 500_010))
+    title = f'<title backend_node_id="2"><text>{"word " * 1_900_000}</text></title>'
+    html = f'<html backend_node_id="1">{title}{links}</html>'
+    step = make_step(html=html, positives=("10",), negatives=("2", "250000", "500009"), operation="CLICK", ranks=None)
+    step = rank_candidates(step)
+    played = environment(step, ["2", "10", "250000", "500009"])
+    observation = asyncio.run(played.reset())
+    assert len(observation.shown) < 2000
+    assert [node for node, _ in played.question.choices] == ["2", "10", "250000", "500009"]
+    assert asyncio.run(played.step(Action("C CLICK", ""))).reward == 1.0

@@ -72,6 +72,13 @@ def test_a_broken_file_is_named(tmp_path: Path, content: str) -> None:
     assert "\n" not in str(raised.value)
 
 
+def test_a_truncated_file_names_the_record_it_ends_in_and_what_was_whole_is_read(tmp_path: Path) -> None:
+    content = json.dumps([task(), task(annotation_id="b")])[:-40]
+    with pytest.raises(TaskDataError, match=r"tasks\.json: record 1 is broken or cut off"):
+        read_split(write(tmp_path, content), "std", None)
+    assert len(read_split(tmp_path, "std", 2)) == 2
+
+
 def test_missing_data_say_which_path_to_set(tmp_path: Path) -> None:
     with pytest.raises(TaskDataError, match=r"set paths\.mind2web"):
         read_split(None, "std", None)

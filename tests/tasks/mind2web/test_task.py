@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agentx.errors import ConfigError
+from agentx.reasoning.settings import MethodSettings, TreeSettings
 from agentx.tasks.environment import Task, TaskDataError
 from agentx.tasks.mind2web.prompts import Decision, Question, decide, expert_reply, opening
 from agentx.tasks.mind2web.settings import Settings
@@ -68,7 +69,7 @@ def test_generated_samples() -> None:
     [
         ({}, "Mind2Web (std, own ranking, own prompt)"),
         ({"scores": "official"}, "Mind2Web (std, own prompt)"),
-        ({"scores": "official", "replies": "agentbench"}, "Mind2Web (std, dialogue kept)"),
+        ({"scores": "official", "replies": "agentbench"}, "Mind2Web (std)"),
         ({"rules": "corrected", "top_k": 20}, "Mind2Web (std, own ranking, own prompt, top 20, corrected rules)"),
     ],
 )
@@ -142,3 +143,12 @@ def test_the_expert_says_why(make_step: Any) -> None:
 def test_wrong_options_are_named(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Settings(**changes)
+
+
+def test_agentbenchs_replies_are_refused_where_a_method_chooses_among_actions() -> None:
+    settings = Settings(replies="agentbench")
+    settings.check_method(MethodSettings(style="cot"))
+    Settings().check_method(MethodSettings(num_branch=2))
+    for method in (MethodSettings(name="branch", num_branch=2), MethodSettings(tree=TreeSettings(strategy="bfs"))):
+        with pytest.raises(ConfigError, match=rf"method={method.name}: .*task\.replies=action"):
+            settings.check_method(method)

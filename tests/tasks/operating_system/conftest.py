@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from agentx.tasks.operating_system.root_tree import supported
+from agentx.tasks.operating_system.availability import sandbox_kind
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 def pytest_collection_modifyitems(items):
-    reason = supported()
-    if reason is None:
+    found = sandbox_kind("namespaces")
+    if found.works:
         return
     for item in items:
         if item.get_closest_marker("sandbox"):
-            item.add_marker(pytest.mark.skip(reason=f"no sandbox here: {reason}"))
+            item.add_marker(pytest.mark.skip(reason=f"no sandbox here: {found.line}"))
 
 
 def pytest_configure(config):

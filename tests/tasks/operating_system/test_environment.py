@@ -58,6 +58,13 @@ def test_a_broken_set_up_is_not_the_agents_fault(run):
         played(run, Problem("p", "k", "d", (Script("echo oh no >&2; exit 3"),), match="x"))
 
 
+def test_scripts_have_a_time_limit(run):
+    with pytest.raises(TaskDataError, match=r"sample p: its set-up took more than 0\.5 s"):
+        played(run, Problem("p", "k", "d", (Script("sleep 60"),), match="x"), script_seconds=0.5)
+    slow = Problem("p", "k", "d", checks=(Script("sleep 60"),))
+    assert played(run, slow, "finish", script_seconds=0.5)[-1].reward == 0.0
+
+
 def test_what_is_no_action_ends_the_episode(run):
     for action in (None, "ls -l"):
         result = played(run, Problem("p", "k", "d", match="x"), action)[-1]

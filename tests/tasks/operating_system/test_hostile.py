@@ -1,6 +1,8 @@
 """Hostile commands. Each aims at canaries made here (a file, a process, sockets, a neighbouring sandbox); after each
 the canaries are whole, none of their secrets has been shown, and the episode ends as any other.
 
+AGENTX_TEST_SANDBOX=docker or podman, with an image of bash and python3 in AGENTX_TEST_IMAGE, aims them at containers.
+
 Should a limit of the sandbox not hold, the test's own control groups are there to stop what gets out, and what
 multiplies or grows is not run at all before the sandbox is seen to have its limits.
 """
@@ -20,13 +22,20 @@ import pytest
 
 from agentx.tasks.environment import Action
 from agentx.tasks.operating_system.environment import OperatingSystemEnvironment
-from agentx.tasks.operating_system.problems import Problem
+from agentx.tasks.operating_system.namespaces import NamespaceSandbox
+from agentx.tasks.operating_system.preparation import sandboxes
+from agentx.tasks.operating_system.problems import Problem, Script
+from agentx.tasks.operating_system.root_tree import root_tree
 from agentx.tasks.operating_system.sandbox import Limits, Sandbox
 from agentx.tasks.operating_system.settings import Settings
 from agentx.trajectory import Outcome
 
 pytestmark = pytest.mark.sandbox
 
+SANDBOX = {
+    "sandbox": os.environ.get("AGENTX_TEST_SANDBOX", "namespaces"),
+    "image": os.environ.get("AGENTX_TEST_IMAGE"),
+}
 GROWING = {
     "fork bomb": "b() { b | b & }; b; sleep 1",
     "fork bomb of other users": "for u in 1 2 3 4 5 6; do setpriv --reuid=$u bash -c 'b() { b | b & }; b; sleep 1' & done; sleep 1",
@@ -49,6 +58,7 @@ COMMANDS = GROWING | {
     "descriptors of process 1": "ls -l /proc/1/fd; for f in /proc/1/fd/*; do head -c 100 $f; done",
     "symbolic link to the canary": "ln -s {file} /tmp/link; cat /tmp/link",
     "hard link to the canary": "ln {file} /tmp/hard; cat /tmp/hard",
+    "another episode's files": "cat /root/secret; find / -name 'secret*' -not -path '/proc/*' -exec head -c 99 {} + 2>/dev/null; ls /proc/*/root/root",
     "write the canary file": "echo broken > {file}; rm -f {file}",
     "read the canary's memory": "cat /proc/{pid}/environ /proc/{pid}/cmdline",
     "kill the canary process": "kill -9 {pid}",
@@ -188,7 +198,7 @@ def canaries(tmp_path_factory):
 @pytest.fixture(scope="module")
 def neighbour(runner, canaries):
     async def start():
-        sandbox = await Sandbox.start(Limits())
+        sandbox = await sandboxes(SANDBOX["sandbox"], image=SANDBOX["image"]).start(Limits())
         script = f"echo {canaries.secret} > /root/secret; chmod 777 /root /root/secret; sleep 1000 >/dev/null 2>&1 &"
         assert (await sandbox.run(["bash", "-c", script], 5)).status == 0
         return sandbox
@@ -199,7 +209,8 @@ def neighbour(runner, canaries):
 
 
 def is_limited(sandbox: Sandbox) -> bool:
-    return (sandbox.groups.processes and sandbox.groups.memory) or os.geteuid() != 0
+    by = (sandbox.limits.memory, sandbox.limits.processes)
+    return all("control groups" in limit for limit in by) or os.geteuid() != 0
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -207,7 +218,7 @@ def is_limited(sandbox: Sandbox) -> bool:
 def test_harms_nothing_and_ends_as_an_ordinary_outcome(name, runner, canaries, neighbour):
     async def play():
         settings = Settings(
-            silence_seconds=1.5, command_seconds=3.0, memory_mb=64, disk_mb=16, processes=32, max_rounds=3
+            silence_seconds=1.5, command_seconds=3.0, memory_mb=64, disk_mb=16, processes=32, max_rounds=3, **SANDBOX
         )
         environment = OperatingSystemEnvironment(Problem("p", "k", "d", match="right"), settings)
         try:
@@ -240,6 +251,48 @@ def test_harms_nothing_and_ends_as_an_ordinary_outcome(name, runner, canaries, n
         assert results[-1].outcome is Outcome.COMPLETED and results[-1].reward == 1.0
 
 
+TRICKS = {
+    "a link from what is checked to the canary": "ln -sf {file} /root/result",
+    "a link from what is checked to a device": "ln -sf /dev/zero /root/result",
+    "a pipe in place of what is checked": "rm -f /root/result; mkfifo /root/result",
+    "a link to itself": "rm -f /root/result; ln -s result /root/result",
+    "a folder in place of what is checked": "rm -f /root/result; mkdir /root/result",
+    "other programs before the real ones": "mkdir -p /usr/local/bin; for p in cat test python3 bash; do printf '#!/bin/sh\\nexit 0\\n' > /usr/local/bin/$p; chmod +x /usr/local/bin/$p; done",
+    "functions for every bash": "echo 'cat() { echo right; }; [ () { true; }' > /root/.bashrc; export BASH_ENV=/root/.bashrc; export -f cat 2>/dev/null",
+    "a library before all others": "echo /tmp/none.so > /etc/ld.so.preload",
+    "a python module in the way": "mkdir -p /usr/local/lib/python3/dist-packages; echo 'raise SystemExit(0)' > /sys.py; echo 'raise SystemExit(0)' > /usercustomize.py",
+    "a flood from what is checked": "rm -f /root/result; ln -s /dev/urandom /root/result; ulimit -f 0",
+}  # fmt: skip
+"""before the checking scripts look at /root/result"""
+
+
+@pytest.mark.parametrize("name", TRICKS)
+@pytest.mark.timeout(90)
+def test_tricks_with_the_checking_scripts_stay_inside(name, runner, canaries, neighbour):
+    """A check that is fooled inside may give a wrong verdict, as AgentBench's do; it ends, shows nothing of the host
+    and touches nothing there."""
+    checks = (Script("cat /root/result"), Script('echo written > /root/result; [ "$2" = right ]'))
+    problem = Problem("p", "k", "d", checks=checks)
+
+    async def play():
+        settings = Settings(silence_seconds=1.5, script_seconds=2.0, memory_mb=64, disk_mb=16, processes=32, **SANDBOX)
+        environment = OperatingSystemEnvironment(problem, settings)
+        try:
+            await environment.reset()
+            await environment.step(Action(f"bash\n```bash\n{canaries.fill(TRICKS[name])}\n```", ""))
+            result = await environment.step(Action("finish", ""))
+            check = await neighbour.run(["bash", "-c", "cat /root/secret"], 10)
+            return result, check.output.decode()
+        finally:
+            await environment.close()
+
+    result, alive = runner(play())
+    assert alive == f"{canaries.secret}\n"
+    canaries.check()
+    assert result.done and result.outcome in (Outcome.COMPLETED, Outcome.INVALID_ACTION)
+    assert canaries.secret not in result.observation.text
+
+
 def test_there_are_at_least_forty_and_they_are_different():
     assert len(set(COMMANDS.values())) == len(COMMANDS) >= 40
 
@@ -254,7 +307,7 @@ def traces() -> tuple[set[str], list[str], int, set[str]]:
 def test_nothing_is_left_of_sandboxes(run):
     async def episodes(count):
         for index in range(count):
-            sandbox = await Sandbox.start(Limits())
+            sandbox = await NamespaceSandbox.start(Limits(), root_tree())
             await sandbox.run(["bash", "-c", "setsid sleep 100 >/dev/null 2>&1 & echo x > /root/x"], 5)
             if index % 2:
                 await sandbox.kill_all()
@@ -273,9 +326,11 @@ def test_sandboxes_end_with_the_process_that_made_them(tmp_path, run):
     mark = f"sleep {secrets.randbelow(10**6) + 10**6}"
     program.write_text(
         "import asyncio, os, signal\n"
-        "from agentx.tasks.operating_system.sandbox import Limits, Sandbox\n"
+        "from agentx.tasks.operating_system.namespaces import NamespaceSandbox\n"
+        "from agentx.tasks.operating_system.root_tree import root_tree\n"
+        "from agentx.tasks.operating_system.sandbox import Limits\n"
         "async def main():\n"
-        "    sandbox = await Sandbox.start(Limits())\n"
+        "    sandbox = await NamespaceSandbox.start(Limits(), root_tree())\n"
         f"    await sandbox.run(['bash', '-c', 'setsid {mark} >/dev/null 2>&1 & sleep 0.2'], 5)\n"
         "    print('started', flush=True)\n"
         "    os.kill(os.getpid(), signal.SIGKILL)\n"
@@ -290,7 +345,7 @@ def test_sandboxes_end_with_the_process_that_made_them(tmp_path, run):
     assert not running(mark)
 
     async def another():
-        await (await Sandbox.start(Limits())).close()
+        await (await NamespaceSandbox.start(Limits(), root_tree())).close()
 
     # The kernel may take a moment to let go of the killed processes' group: then a later sandbox removes it.
     deadline = time.monotonic() + 20

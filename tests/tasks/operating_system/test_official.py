@@ -44,7 +44,7 @@ INTERVAL = (
     "sleep 2; a=$(stat -c %s /root/log); sleep 6.1; b=$(stat -c %s /root/log); "
     "n=$(((b - a) / 7)); echo $(((6 + n / 2) / n))"
 )
-NEWEST = "sleep 2; find /root -type f -size +0 -printf '%f\\n'"
+NEWEST = "touch /tmp/now; sleep 2.5; find /root -type f -newer /tmp/now -printf '%f\\n'"
 BY_HAND = {0: INTERVAL, 4: INTERVAL, 1: NEWEST, 2: NEWEST, 24: "cd /home/jack; chmod 777 test; bash ./test"}
 UNSOLVABLE = {8}
 """the expected size 4.0K is not an integer, which the check compares"""

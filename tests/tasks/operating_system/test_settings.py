@@ -22,6 +22,8 @@ class Paths:
         ({"memory_mb": 1}, "task.memory_mb=1"),
         ({"processes": 2}, "task.processes=2"),
         ({"silence_seconds": 0.0}, "task.silence_seconds=0"),
+        ({"root_tree": "debian", "sandbox": "docker"}, "task.root_tree=debian: is for task.sandbox=namespaces"),
+        ({"image": "debian:12"}, "task.image=debian:12: is for task.sandbox=docker"),
         ({"multiline_actions": False}, "task.multiline_actions=false"),
     ],
 )
@@ -42,11 +44,3 @@ def test_the_task_says_what_it_is():
     assert scores["success_rate"] == 0.5 and scores[f"success_rate/{first.kind}"] == 1.0
     with pytest.raises(TaskDataError, match=r"paths\.agentbench"):
         module.make_task(Settings(source="official", split="dev"), Paths())
-
-
-def test_a_machine_without_namespaces_is_told_so(monkeypatch):
-    from agentx.errors import UserError
-
-    monkeypatch.setattr(module, "supported", lambda: "namespaces are a feature of Linux")
-    with pytest.raises(UserError, match=r"task\.sandbox=namespaces: namespaces are a feature of Linux"):
-        module.make_task(Settings(), Paths())

@@ -2,7 +2,9 @@ import time
 
 import pytest
 
-from agentx.tasks.operating_system.sandbox import Limits, Sandbox
+from agentx.tasks.operating_system.namespaces import NamespaceSandbox
+from agentx.tasks.operating_system.root_tree import root_tree
+from agentx.tasks.operating_system.sandbox import Limits
 from agentx.tasks.operating_system.shell import Shell
 
 pytestmark = pytest.mark.sandbox
@@ -12,7 +14,7 @@ def transcript(run, *commands, silence=0.7, total=3.0):
     """What each command printed and how it ended, in one shell."""
 
     async def play():
-        sandbox = await Sandbox.start(Limits())
+        sandbox = await NamespaceSandbox.start(Limits(), root_tree())
         try:
             shell = Shell(sandbox, silence, total)
             await shell.start()

@@ -2,6 +2,7 @@ import json
 
 import pytest
 
+from agentx.tasks import record_stream
 from agentx.tasks.environment import TaskDataError
 from agentx.tasks.webshop import catalogue
 from agentx.tasks.webshop.store import ProductStore, build_store, is_built
@@ -77,7 +78,7 @@ def test_a_truncated_file_names_the_record_it_ends_in(tmp_path):
 
 
 def test_records_longer_than_a_block_are_read(tmp_path, monkeypatch):
-    monkeypatch.setattr(catalogue, "_BLOCK", 64)
+    monkeypatch.setattr(record_stream, "BLOCK", 64)
     records = [{**GOOD, "asin": f"B{number}"} for number in range(5)]
     assert [product.asin for product in read(tmp_path / "items.json", records)] == ["B0", "B1", "B2", "B3", "B4"]
 

@@ -1,0 +1,260 @@
+"""`job=construct`: build agent data and write the file that tuning reads, with a report and a data card."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from agentx.config import Config, load
+from agentx.construction import wording
+from agentx.construction.asking import Role
+from agentx.construction.card import card
+from agentx.construction.demonstrations import demonstrate_with
+from agentx.construction.journal import Journal
+from agentx.construction.pipeline import Pipeline
+from agentx.construction.progress import ConstructionProgress
+from agentx.construction.record import sharegpt
+from agentx.construction.selection import Result, select
+from agentx.construction.spending import Answers, PaidModel, Price, Spending
+from agentx.construction.workshops import Workshop, evaluated_problems, workshop
+from agentx.construction.yields import REPORT, comparable, markdown, report
+from agentx.errors import UserError
+from agentx.jobs import cells
+from agentx.jobs.claims import claimed
+from agentx.jobs.tuning_data import CONSTRUCTED
+from agentx.models.chat import Sampling
+from agentx.models.settings import ModelSettings
+
+log = logging.getLogger(__name__)
+
+
+def run(config: Config) -> Path:
+    """Returns the data file. A run that was stopped goes on; a finished one writes the same files again."""
+    job = _Job(config)
+    for name in ("httpx", "httpx2"):  # a line for each call would bury everything else
+        logging.getLogger(name).setLevel(logging.WARNING)
+    with claimed(job.directory / "run", dead_after=config.sweep.dead_after):
+        results = asyncio.run(job.construct())
+        return job.write(results)
+
+
+class _Job:
+    """One configuration's construction: who plays, where things are kept, what the files say."""
+
+    def __init__(self, config: Config) -> None:
+        demonstrate_with(config.task.name)  # a task without training problems of its own is refused here
+        self.config, self.settings = config, config.job
+        self.size = config.data.size
+        self.workshop: Workshop = workshop(config.task.name, config.task, config.job, config.data.seed)
+        self.models = {role: getattr(config.job.models, role, None) or config.teacher for role in self.workshop.roles}
+        _check_models(self.models)
+        self.free = all(model.kind == "expert" for model in self.models.values())
+        self.identity = self._identity()
+        label = f"{config.task.name}-{config.teacher.name}-{config.job.environment}"
+        self.directory = cells.open_cell(config, "construction", label, self.identity)
+        self.file = config.paths.output / CONSTRUCTED / f"{self.directory.name}.jsonl"
+        self.stopped = ""
+
+    async def construct(self) -> list[Result]:
+        """Everything that is missing; the results in the order of their numbers, not yet filtered."""
+        config = self.config
+        journal = Journal(self.directory / "calls.jsonl")
+        spending = Spending(self.settings.budget)
+        answers = Answers(journal, spending)
+        opened: dict[str, Any] = {}
+        label = f"{config.task.name}, {config.teacher.name}, {self.settings.environment}"
+        with ConstructionProgress(label, self.size) as progress:
+            if not self.free:
+                progress.paid = spending.paid
+            pipeline = Pipeline(
+                self.workshop,
+                lambda index: self._roles(index, opened, answers),
+                self.settings,
+                config.seed,
+                self.size,
+                self.directory,
+                progress,
+            )
+            try:
+                await pipeline.run()
+            finally:
+                pipeline.close()
+                answers.close()
+                for model in opened.values():
+                    await model.close()
+        self.stopped = pipeline.stopped
+        return [pipeline.results[index] for index in sorted(pipeline.results) if index < self.size]
+
+    def write(self, results: list[Result]) -> Path:
+        """Filter, and write data, rejected trajectories, report and card."""
+        if not results:
+            raise UserError(_out_of_budget(self.stopped) if self.stopped else "job=construct: nothing was written")
+        evaluated = self._evaluated()
+        chosen = select(results, self.settings.filters, evaluated)
+        facts = self._facts(len(evaluated))
+        own = report(chosen, facts)
+        rejected = self.directory / "rejected.jsonl"
+        _write_lines(self.file, [self._record(result) for result in chosen if result[1].kept])
+        _write_lines(rejected, [self._record(result) for result in chosen if not result[1].kept])
+        _write(self.directory / REPORT, json.dumps(own, indent=1))
+        text = markdown(own, comparable(self.directory, own))
+        _write(self.directory / "report.md", text)
+        _write(self.file.with_suffix(".md"), card(chosen, own, self.file.name))
+        print(f"\n{text}")
+        print(f"data     {self.file}  (card: {self.file.with_suffix('.md').name}; tune with data.agent=[{self.file}])")
+        print(f"report   {self.directory / 'report.md'}  (also {REPORT}, rejected.jsonl)")
+        missing = self.size - len(results)
+        if self.stopped:
+            print(_out_of_budget(self.stopped))
+        elif missing:
+            print(f"{missing} of {self.size} trajectories failed for outer reasons; the same command tries them again")
+        return self.file
+
+    def _roles(self, index: int, opened: dict[str, Any], answers: Answers) -> Mapping[str, Role]:
+        """Who plays in trajectory `index`. API and local models are opened once, the scripted teacher for each."""
+        settings, scripted = self.settings, self.workshop.scripted(index)
+        roles = {}
+        for role, prompt in self.workshop.roles.items():
+            model = self.models[role]
+            longest = settings.trajectory_tokens if role == "writer" else settings.max_tokens
+            sampling = Sampling(settings.temperature, settings.top_p, longest)
+            price = _price(model)
+            if model.kind == "expert":
+                roles[role] = Role(role, scripted, prompt, sampling, price)
+                continue
+            if role not in opened:
+                from agentx.models.loading import open_model
+
+                opened[role] = open_model(model, self.config.backend)
+            roles[role] = Role(
+                role, PaidModel(opened[role], model.served_name, price, answers), prompt, sampling, price
+            )
+        return roles
+
+    def _evaluated(self) -> list[tuple[str, str]]:
+        """First observations of the problems that this configuration evaluates."""
+        filters, config = self.settings.filters, self.config
+        if filters.leakage is None or not filters.leakage_samples:
+            return []
+        count = filters.leakage_samples
+        told = evaluated_problems(config.task.name, config.task, config.paths, count)
+        return told if told is not None else asyncio.run(self._opened(count))
+
+    async def _opened(self, count: int) -> list[tuple[str, str]]:
+        config = self.config
+        task = load(f"agentx.tasks.{config.task.name}.task:make_task")(config.task, config.paths)
+        found = []
+        for sample in task.samples[:count]:
+            environment = await task.open(sample)
+            try:
+                found.append((sample.id, (await environment.reset()).text))
+            finally:
+                await environment.close()
+        return found
+
+    def _record(self, result: Result) -> dict[str, Any]:
+        from agentx.construction.record import Dialogue
+
+        dialogue, verdict = result
+        config = self.config
+        style, shots = config.method.style, config.model.shots
+        worded, replies = self.workshop.worded(Dialogue.from_dict(dialogue.to_dict()), style)
+        provenance = {
+            "teacher": config.teacher.name,
+            "models": {role: model.served_name for role, model in self.models.items()},
+            "simulated_teacher": self._simulated_teacher(),
+            "prompts": self._prompts(),
+            "seed": config.data.seed,
+            "temperature": self.settings.temperature,
+        }
+        return sharegpt(worded, verdict, self.workshop.prompt(dialogue, style, shots), replies, provenance)
+
+    def _facts(self, evaluated: int) -> dict[str, Any]:
+        config = self.config
+        described = {**self.identity, "job": {**self.identity["job"], "environment": None}}
+        return {
+            "task": config.task.name,
+            "teacher": config.teacher.name,
+            "models": {role: model.served_name for role, model in self.models.items()},
+            "simulated_teacher": self._simulated_teacher(),
+            "environment": self.settings.environment,
+            "real_environment": _REAL.get(config.task.name, "its own").format(
+                engine=getattr(config.task, "engine", "")
+            ),
+            "seed": config.data.seed,
+            "size": self.size,
+            "prompts": self._prompts(),
+            "style": config.method.style,
+            "prompt": config.task.prompt,
+            "shots": config.model.shots,
+            "evaluated_problems": evaluated,
+            "stopped": self.stopped,
+            "comparable": cells.fingerprint({**described, "models": None, "prompts": None, "size": self.size}),
+        }
+
+    def _simulated_teacher(self) -> bool:
+        return any(model.kind == "expert" or "simulated" in model.served_name for model in self.models.values())
+
+    def _prompts(self) -> dict[str, str]:
+        return {name: wording.fingerprint(name) for name in sorted(set(self.workshop.roles.values()))}
+
+    def _identity(self) -> dict[str, Any]:
+        """Everything that decides what is written: not how many, how fast, where the limits are, or the filters, which
+        can be changed afterwards."""
+        config = self.config
+        not_decisive = ("filters", "budget", "models", "concurrency", "verify_concurrency", "give_up_after")
+        module = load(f"agentx.tasks.{config.task.name}.demonstrations:relevant_settings")
+        return {
+            "task": config.task.name,
+            "settings": module(config.task),
+            "job": {key: value for key, value in cells.plain(self.settings).items() if key not in not_decisive},
+            "invalid_actions": self.settings.filters.invalid_actions,
+            "models": {role: [model.kind, model.served_name, model.base_url] for role, model in self.models.items()},
+            "teacher": config.teacher.name,
+            "prompts": self._prompts(),
+            "seeds": [config.seed, config.data.seed],
+        }
+
+
+_REAL = {
+    "household": "TextWorld engine on the same room",
+    "operating_system": "a sandbox of its own",
+    "database": "{engine}",
+    "webshop": "the shop's engine",
+    "mind2web": "the page's own rounds of questions",
+}
+
+
+def _check_models(models: Mapping[str, ModelSettings]) -> None:
+    """Raises UserError or ConfigError for what would fail at the first call."""
+    for role, model in models.items():
+        if model.kind == "api" and model.api_key_env and not os.environ.get(model.api_key_env, "").strip():
+            raise UserError(
+                f"teacher={model.name} ({role}): needs an API key in the environment variable {model.api_key_env}, "
+                "which is not set; teacher=expert needs none"
+            )
+
+
+def _price(model: ModelSettings) -> Price | None:
+    return Price(0.0, 0.0) if model.kind in ("expert", "local") else None
+
+
+def _out_of_budget(limit: str) -> str:
+    return f"stopped at {limit}; what is finished is kept, the same command with a higher limit goes on"
+
+
+def _write_lines(path: Path, records: list[dict[str, Any]]) -> None:
+    _write(path, "".join(json.dumps(record, ensure_ascii=True) + "\n" for record in records))
+
+
+def _write(path: Path, text: str) -> None:
+    """Whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)

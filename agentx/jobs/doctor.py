@@ -1,0 +1,188 @@
+"""`job=doctor`: what a run may need, what of it is here, and what mends the rest.
+
+A part of the project brings its checks as a function of the configuration, named in `PARTS`; a check is needed where
+the given configuration cannot run without it.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from netrc import NetrcParseError, netrc
+from pathlib import Path
+
+from agentx.config import Config, load
+from agentx.errors import UserError
+
+LEAST_DISK, ENOUGH_DISK = 0.2, 5.0
+"""GiB: below the first nothing can be kept; below the second an adapter or a model may not fit"""
+BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "auto": 2.0}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the table."""
+
+    part: str
+    works: bool
+    detail: str
+    remedy: str = ""
+    """the one command or link that mends it"""
+    needed: bool = False
+    """whether the given configuration cannot do without"""
+
+
+def run(config: Config) -> Path:
+    """Print the table. Raises UserError (exit code 1) where something this configuration needs is missing."""
+    from agentx.reports.tables import Table, print_table
+
+    checks = [check for part in PARTS for check in load(part)(config)]
+    rows = [
+        [
+            check.part,
+            "ok" if check.works else "MISSING" if check.needed else "missing",
+            check.detail,
+            "" if check.works else check.remedy,
+        ]
+        for check in checks
+    ]
+    print_table(Table("What a run may need", ["part", "", "found", "what mends it"], rows, [_note(checks)]))
+    lacking = [check for check in checks if check.needed and not check.works]
+    if lacking:
+        first = lacking[0]
+        more = f" (and {len(lacking) - 1} more, see the table)" if len(lacking) > 1 else ""
+        raise UserError(f"{first.part}: {first.detail}; {first.remedy}{more}")
+    return config.paths.output
+
+
+def _note(checks: list[Check]) -> str:
+    number = sum(not check.works for check in checks)
+    return f"{number} of {len(checks)} are missing; MISSING: the given configuration needs it"
+
+
+def machine(config: Config) -> Iterator[Check]:
+    """Devices, memory against the model, disk."""
+    import psutil
+    import torch
+
+    wanted = config.trainer.accelerator in ("gpu", "cuda") or getattr(config.backend, "device", "auto") == "cuda"
+    names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    yield Check(
+        "GPU", bool(names), ", ".join(names) or "none that torch sees", "trainer=cpu, or https://pytorch.org", wanted
+    )
+    if config.model.kind == "local" and config.backend.name == "transformers":
+        free = psutil.virtual_memory().available
+        where = "memory"
+        if names:
+            free, where = torch.cuda.mem_get_info()[0], "GPU memory"
+        yield _memory(config, free, where)
+    yield from disk(config)
+
+
+def _memory(config: Config, free: float, where: str) -> Check:
+    """The weights alone: keys, values and activations come on top."""
+    billions = getattr(config.model, "parameters", None)
+    if not billions:
+        return Check("memory", True, f"{free / 2**30:.1f} GiB {where} free; the model's size is not known")
+    quantised = config.tuning.name == "qlora" and where == "GPU memory"
+    need = 1e9 * float(billions) * (0.5 if quantised else BYTES[str(config.model.dtype)])
+    fits = need <= free
+    detail = f"{free / 2**30:.1f} GiB {where} free, the weights of {config.model.name} take {need / 2**30:.1f}"
+    return Check("memory", fits, detail, "a smaller model, or tuning=qlora on a GPU", True)
+
+
+def disk(config: Config) -> Iterator[Check]:
+    folder = config.paths.output.absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 2**30
+    remedy = "paths.output=/a/larger/disk"
+    if not os.access(folder, os.W_OK):
+        yield Check("disk", False, f"{folder} cannot be written", remedy, True)
+    else:
+        yield Check("disk", free >= ENOUGH_DISK, f"{free:.1f} GiB free at {folder}", remedy, free < LEAST_DISK)
+
+
+def back_ends(config: Config) -> Iterator[Check]:
+    """Packages, and the key of a model behind an API; whether it is right is not asked."""
+    for name, package, command in (
+        ("vLLM", "vllm", "pip install 'agentx[vllm]'"),
+        ("bitsandbytes", "bitsandbytes", "pip install bitsandbytes"),
+    ):
+        found = find_spec(package) is not None
+        needed = config.backend.name == package or (package == "bitsandbytes" and config.tuning.name == "qlora")
+        yield Check(name, found, "installed" if found else "not installed", command, needed)
+    if config.model.kind == "api":
+        variable = getattr(config.backend, "api_key_env", None) or config.model.api_key_env or "OPENAI_API_KEY"
+        found = bool(os.environ.get(variable))
+        yield Check("API key", found, f"{variable} is {'set' if found else 'not set'}", f"export {variable}=…", True)
+
+
+def tasks(config: Config) -> Iterator[Check]:
+    """Sandboxes, the database server, spaCy's model, official data."""
+    from agentx.tasks.database.availability import database_engines
+    from agentx.tasks.operating_system.availability import sandbox_kinds
+
+    for kind in sandbox_kinds():
+        needed = config.task.name == "operating_system" and config.task.sandbox == kind.name
+        yield Check(f"sandbox {kind.name}", kind.works, kind.detail, kind.remedy, needed)
+    is_database = config.task.name == "database"
+    for engine in database_engines(config.task.dsn if is_database else None):
+        needed = is_database and config.task.engine == engine.name
+        yield Check(f"database {engine.name}", engine.works, engine.detail, engine.remedy, needed)
+    found = find_spec("en_core_web_lg") is not None
+    detail = "installed" if found else "not installed: WebShop's rewards match types approximately"
+    yield Check("spaCy's en_core_web_lg", found, detail, "python -m spacy download en_core_web_lg")
+    official = getattr(config.task, "source", "") == "official"
+    for name, link, users in OFFICIAL:
+        folder: Path | None = getattr(config.paths, name)
+        found = folder is not None and folder.is_dir()
+        detail = str(folder) if found else "not given" if folder is None else f"{folder}: no such directory"
+        needed = official and config.task.name in users
+        yield Check(f"official data, paths.{name}", found, detail, f"paths.{name}=…, from {link}", needed)
+
+
+OFFICIAL = (
+    ("agentbench", "https://github.com/THUDM/AgentBench", ("operating_system", "database")),
+    ("alfworld", "https://github.com/alfworld/alfworld", ("household",)),
+    ("webshop", "https://github.com/princeton-nlp/WebShop", ("webshop",)),
+    ("mind2web", "https://github.com/OSU-NLP-Group/Mind2Web", ("mind2web",)),
+)
+"""option of paths, where the data come from, tasks that cannot do without them"""
+
+
+def logging_in(config: Config) -> Iterator[Check]:
+    """Whether W&B knows who this is; the key itself is neither shown nor sent."""
+    offline = os.environ.get("WANDB_MODE") in ("offline", "disabled") or config.logger.mode == "offline"
+    known = bool(os.environ.get("WANDB_API_KEY")) or _in_netrc("api.wandb.ai")
+    detail = "logged in" if known else "offline" if offline else "not logged in"
+    wanted = config.logger.uses("wandb") and not offline
+    yield Check("W&B login", known or offline, detail, "wandb login, or WANDB_MODE=offline", wanted)
+
+
+def _in_netrc(host: str) -> bool:
+    try:
+        return netrc().authenticators(host) is not None
+    except (OSError, NetrcParseError):
+        return False
+
+
+PARTS: tuple[str, ...] = (
+    "agentx.jobs.doctor:machine",
+    "agentx.jobs.doctor:back_ends",
+    "agentx.jobs.doctor:tasks",
+    "agentx.jobs.doctor:logging_in",
+)
+"""module:function of each part's checks; the function takes the configuration and gives `Check`s"""
+QUICK: tuple[Callable[[Config], Iterator[Check]], ...] = (disk, logging_in)
+
+
+def before_a_run(config: Config) -> None:
+    """The checks that cost a run nothing and spare it a late failure. Raises UserError for the first that fails."""
+    for part in QUICK:
+        for check in part(config):
+            if check.needed and not check.works:
+                raise UserError(f"{check.part}: {check.detail}; {check.remedy}")

@@ -1,0 +1,68 @@
+"""What a run may need: named with what mends it, and refused where the configuration cannot do without."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from agentx.config import Config, from_hydra
+from agentx.errors import UserError
+from agentx.jobs import doctor
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+
+
+def configured(*overrides: str) -> Config:
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        return from_hydra(compose("config", overrides=["job=doctor", *overrides]))
+
+
+def test_the_embedded_defaults_need_nothing_that_is_missing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    doctor.run(configured(f"paths.output={tmp_path}"))
+    table = capsys.readouterr().out
+    for part in ("GPU", "memory", "disk", "vLLM", "sandbox namespaces", "database mysql", "spaCy", "W&B login"):
+        assert part in table
+    assert "MISSING:" in table and " MISSING " not in table
+
+
+def test_official_data_that_are_not_here_end_in_one_line(tmp_path: Path) -> None:
+    overrides = (
+        "task=webshop",
+        "task.source=official",
+        "task.split=dev",
+        f"paths.webshop={tmp_path}/no",
+        f"paths.output={tmp_path}",
+    )
+    with pytest.raises(UserError, match=r"paths\.webshop: .*no such directory; .*github\.com/princeton-nlp/WebShop"):
+        doctor.run(configured(*overrides))
+
+
+def test_a_model_that_does_not_fit_is_named(tmp_path: Path) -> None:
+    config = configured("model=llama2-7b", "tuning=none", f"paths.output={tmp_path}")
+    check = doctor._memory(config, 8 * 2**30, "memory")
+    assert not check.works and check.needed and "llama2-7b take 1" in check.detail
+    assert doctor._memory(config, 64 * 2**30, "memory").works
+
+
+def test_a_key_is_named_and_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    config = configured("model=gpt-4", "backend=openai", "tuning=none")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    found = {check.part: check for check in doctor.back_ends(config)}["API key"]
+    assert found.works and "sk-secret" not in str(found)
+    monkeypatch.delenv("OPENAI_API_KEY")
+    lacking = {check.part: check for check in doctor.back_ends(config)}["API key"]
+    assert lacking.needed and not lacking.works and "export OPENAI_API_KEY" in lacking.remedy
+
+
+def test_a_run_that_logs_to_wandb_says_before_it_starts_that_nobody_is_logged_in(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("WANDB_MODE", "WANDB_API_KEY", "NETRC"):
+        monkeypatch.delenv(name, raising=False)
+    with pytest.raises(UserError, match="W&B login: not logged in; wandb login"):
+        doctor.before_a_run(configured("logger=wandb", f"paths.output={tmp_path}"))
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    doctor.before_a_run(configured("logger=wandb", f"paths.output={tmp_path}"))

@@ -1,0 +1,80 @@
+"""Every cell of every experiment, at both scales: composed and checked, and what it needs listed."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra import compose, initialize_config_dir
+
+from agentx import config as configuration
+from agentx.jobs.needs import describe, needs_of
+from agentx.jobs.sweep import jobs_of, lines_of
+from agentx.reports.paper_values import paper_cells
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml") if path.stem != "demo")
+BENCHMARKS = {
+    "database": "DB", "household": "ALFWorld", "mind2web": "Mind2Web", "operating_system": "OS", "webshop": "WebShop",
+}  # fmt: skip
+
+
+@cache
+def cells(experiment: str, scale: str) -> list[configuration.Config]:
+    sweeper = yaml.safe_load((ROOT / "experiments" / f"{experiment}.yaml").read_text())["hydra"]["sweeper"]
+    jobs = jobs_of({}, lines_of(sweeper["cells"], scale), [f"experiments={experiment}", f"scale={scale}"])
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        return [configuration.from_hydra(compose("config", overrides=job)) for job in jobs]
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_cell_at_tiny_scale_needs_nothing(experiment):
+    made = cells(experiment, "tiny")
+    assert made
+    for config in made:
+        assert config.model.name == "tiny" and config.trainer.accelerator == "cpu"
+        assert getattr(config.task, "source", "generated") == "generated"
+    assert needs_of(made) == []
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS)
+def test_every_cell_at_the_papers_scale_is_valid_and_says_what_it_needs(experiment):
+    made = cells(experiment, "paper")
+    assert all(getattr(config.task, "source", "official") == "official" for config in made)
+    text = describe(needs_of(made))
+    for part in ("download of", "GPU memory for", "time on one GPU", "paths.", "missing"):
+        assert part in text, text
+
+
+@pytest.mark.parametrize("table", ["table1", "table2", "table3", "table4"])
+def test_a_table_has_a_cell_for_every_number_the_paper_prints(table):
+    ours = [
+        {
+            "benchmark": BENCHMARKS[config.task.name],
+            "model": config.model.name,
+            "tuning": "none" if config.tuning.name == "none" else "tuned",
+            "data": config.data.name,
+            "method": config.method.name,
+            "lambda": config.agent_ratio,
+            "num_path": config.method.num_path,
+            "num_branch": config.method.num_branch,
+        }
+        for config in cells(table, "paper")
+    ]
+    printed = [cell for cell in paper_cells() if cell.table == f"Table {table[-1]}"]
+    assert printed
+    for cell in printed:
+        wanted = {**cell.match, "benchmark": cell.benchmark}
+        assert any(all(one[name] == value for name, value in wanted.items()) for one in ours), (cell.row, wanted)
+
+
+def test_commercial_models_cost_money_and_name_their_keys():
+    text = describe(needs_of(cells("figure1", "paper")))
+    assert "gpt-4: about" in text and "US dollars" in text and "OPENAI_API_KEY" in text
+
+
+def test_a_scale_that_an_experiment_does_not_have_is_refused():
+    with pytest.raises(configuration.ConfigError, match=r"scale=none: .* scale=paper and scale=tiny"):
+        lines_of({"paper": [], "tiny": []}, "none")
