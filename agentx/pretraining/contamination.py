@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Sequence
 from typing import Any
 
-from agentx.config import PathSettings
 from agentx.conversation import Conversation, Message
 from agentx.pretraining.corpus import document, plain_text
+from agentx.pretraining.held_out import NGRAM, SAMPLES, statements
 from agentx.pretraining.plays import Play
 from agentx.pretraining.settings import PretrainSettings
 from agentx.tuning.contamination import CONTAINED, find_overlaps
 
 EVALUATED = ("household", "database", "operating_system", "webshop", "mind2web", "general")
-SAMPLES = 200
-NGRAM = 13
-"""words in a row that must not be shared, as for other models' training data (Brown et al. 2020)"""
 
 
 def contamination(
@@ -30,12 +26,10 @@ def contamination(
     read = [Conversation((Message("user", text),), "pretraining", str(index)) for index, text in enumerate(texts)]
     found = {}
     for name in EVALUATED:
-        options = importlib.import_module(f"agentx.tasks.{name}.settings").Settings(samples=samples)
-        task = importlib.import_module(f"agentx.tasks.{name}.task").make_task(options, PathSettings())
-        statements = task.statements()
-        overlaps = find_overlaps(statements, read, NGRAM)
+        asked = statements(name, samples)
+        overlaps = find_overlaps(asked, read, NGRAM)
         found[name] = {
-            "samples": len(statements),
+            "samples": len(asked),
             "whole": sum(overlap.share == 1 for overlap in overlaps),
             "mostly": sum(overlap.share >= CONTAINED for overlap in overlaps),
             "largest_share": round(max((overlap.share for overlap in overlaps), default=0.0), 3),

@@ -16,6 +16,7 @@ from agentx.conversation import Conversation
 from agentx.pretraining.drills import drill
 from agentx.pretraining.narration import Narration, narrate
 from agentx.pretraining.plays import Play, tell
+from agentx.pretraining.renaming import rename
 from agentx.pretraining.settings import PretrainSettings
 from agentx.pretraining.skills import general_conversations
 from agentx.pretraining.tokenizer import BOS, END
@@ -52,7 +53,8 @@ def document(settings: PretrainSettings, index: int, plays: Sequence[Play]) -> D
     if kind < settings.narration:
         return narrate(rng, "train")
     if kind < settings.narration + settings.plays and plays:
-        return tell(rng.choice(plays), rng)
+        play = rng.choice(plays)
+        return tell(rename(play, rng) if rng.random() < settings.renamed else play, rng)
     several = rng.randint(3, 9) if rng.random() < 0.1 else 1
     parts = general_conversations(several, rng.randrange(2**31))
     return Conversation(tuple(chain.from_iterable(part.messages for part in parts)))

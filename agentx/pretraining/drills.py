@@ -11,12 +11,23 @@ from itertools import pairwise
 from random import Random
 
 from agentx.pretraining.list_skills import prose
-from agentx.pretraining.words import HOUSEHOLD, OBJECTS, RECEPTACLES, numbered, things
+from agentx.pretraining.words import HOUSEHOLD, OBJECTS, RECEPTACLES, made_up_word, numbered, things
+
+
+def names(rng: Random, count: int) -> list[str]:
+    """`count` different names; in every third list they are made up, of several tokens that never met before."""
+    if rng.random() < 2 / 3:
+        return things(rng, count)
+    made: dict[str, None] = {}
+    while len(made) < count:
+        word = made_up_word(rng)
+        made[rng.choice((word, word.capitalize(), f"{word}_{made_up_word(rng)}", f"{word}.{word[:3]}"))] = None
+    return list(made)
 
 
 def repeated_list(rng: Random) -> str:
     """One list written again and again, in the same or reshuffled order."""
-    items = things(rng, rng.randint(2, 8))
+    items = names(rng, rng.randint(2, 8))
     lines = []
     for _ in range(rng.randint(2, 5)):
         lines.append(", ".join(items))
@@ -27,8 +38,8 @@ def repeated_list(rng: Random) -> str:
 
 def look_ups(rng: Random) -> str:
     """Pairs of names, then the same pairs again in another order: the left name decides the right one."""
-    left = things(rng, rng.randint(2, 7))
-    right = [rng.choice(things(rng, 2)) for _ in left]
+    left = names(rng, rng.randint(2, 7))
+    right = [rng.choice(names(rng, 2)) for _ in left]
     sign = rng.choice((" is on ", ": ", " -> ", " = "))
     pairs = [f"{a}{sign}{b}" for a, b in zip(left, right, strict=True)]
     lines = list(pairs)
@@ -65,7 +76,7 @@ def echoed_commands(rng: Random) -> str:
 
 def walk_through(rng: Random) -> str:
     """The entries of a list visited one after the other."""
-    items = things(rng, rng.randint(3, 10))
+    items = names(rng, rng.randint(3, 10))
     lines = [", ".join(items)]
     lines += [f"{item}, then {after}" for item, after in pairwise(items)]
     return "\n".join(lines)

@@ -18,17 +18,22 @@ from random import Random
 from typing import Any
 
 from agentx.construction.demonstrations import METHODS, demonstrate_with
+from agentx.conversation import Conversation, Message
 from agentx.models.chat import Roles
+from agentx.pretraining.held_out import NGRAM, statements
 from agentx.pretraining.narration import Narration, marks
 from agentx.reasoning.method import EpisodeContext, Method
 from agentx.reasoning.settings import BudgetSettings
 from agentx.tasks.demonstration import Demonstration
 from agentx.trajectory import Path as Attempt
+from agentx.tuning.contamination import find_overlaps
 
 log = logging.getLogger(__name__)
 
 TASKS = ("database", "operating_system", "webshop", "mind2web")
 AT_ONCE = 4
+LONG, LONG_ENDING = 2400, 400
+"""characters of a told play, and of its last page"""
 SEED = 900_000
 """added to the run's seed: other samples than those that tuning data with small seeds is made of"""
 
@@ -65,8 +70,12 @@ def _read(line: str) -> Play:
 
 
 def record(task: str, count: int, seed: int) -> Iterator[Play]:
-    """The plays 0 … count-1 of `task` that succeeded; play i does not depend on `count`."""
-    yield from asyncio.run(_record(task, count, seed))
+    """The plays 0 … count-1 of `task` that succeeded and tell no held-out sample; play i does not depend on `count`."""
+    for play in asyncio.run(_record(task, count, seed)):
+        text = "\n".join(observation for observation, _, _ in play.turns)
+        overlaps = find_overlaps(statements(task), [Conversation((Message("user", text),), task, "")], NGRAM)
+        if not any(overlap.share == 1 for overlap in overlaps):
+            yield play
 
 
 async def _record(task: str, count: int, seed: int) -> list[Play]:
@@ -114,13 +123,25 @@ def _transcript(task: str, demonstration: Demonstration, attempt: Attempt) -> Pl
 
 
 def tell(play: Play, rng: Random) -> Narration:
-    """The play as plain text in a layout drawn by `rng`, like the household's."""
+    """The play as plain text in a layout drawn by `rng`, like the household's. Of a long one some turns are told."""
     observed, thought_mark, commanded, thoughtful, one_line = marks(rng)
     parts = []
-    for observation, thought, action in play.turns:
+    first, last = _window(play, rng)
+    for observation, thought, action in play.turns[first:last]:
         parts.append(f"{observed} {observation}" if observed else observation)
         said = f"{thought_mark} {thought}{' ' if one_line else chr(10)}" if thoughtful and thought else ""
         parts.append(f"{said}{commanded} {action}")
-    if play.ending:
+    if play.ending and last == len(play.turns) and len(play.ending) < LONG_ENDING:
         parts.append(f"{observed} {play.ending}".strip())
     return Narration((("\n".join(parts), True),))
+
+
+def _window(play: Play, rng: Random) -> tuple[int, int]:
+    """Turns to tell: all, or as many as `LONG` characters hold from a drawn one on. Shops repeat their pages."""
+    sizes = [sum(map(len, turn)) for turn in play.turns]
+    if sum(sizes) <= LONG:
+        return 0, len(sizes)
+    first = last = rng.randrange(len(sizes))
+    while last < len(sizes) and (last == first or sum(sizes[first : last + 1]) <= LONG):
+        last += 1
+    return first, last

@@ -15,7 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from agentx.errors import ConfigError
 from agentx.pretraining.contamination import contamination
 from agentx.pretraining.corpus import batches, corpus_hash, document, plain_text
-from agentx.pretraining.export import export_model, recipe_record
+from agentx.pretraining.export import LOG, RECIPE, export_model, recipe_record
 from agentx.pretraining.initialization import scale_embeddings, write_copying_heads
 from agentx.pretraining.narration import episode
 from agentx.pretraining.plays import Play, archive
@@ -43,6 +43,7 @@ def pretrain(settings: PretrainSettings, output: Path) -> dict[str, Any]:
     if settings.threads is not None:
         torch.set_num_threads(settings.threads)
     output.mkdir(parents=True, exist_ok=True)
+    earlier_recipe = start_recipe(settings)
     plays = archive(output / "plays.jsonl", settings.plays_recorded, settings.seed)
     tokenizer = tokenizer_of(settings, output / "tokenizer", plays)
     torch.manual_seed(settings.seed)
@@ -52,7 +53,7 @@ def pretrain(settings: PretrainSettings, output: Path) -> dict[str, Any]:
     if training.resume():
         log.info("pretrain: going on at step %d of the run in %s", training.progress.step, output)
     else:
-        training.log_path.unlink(missing_ok=True)
+        training.begin_log(Path(settings.start) / LOG if settings.start else None)
     data_hash = corpus_hash(settings, plays)
     earlier = earlier_data(output / "data_hashes.json", data_hash)
     probes = narration_probes(tokenizer, 64) + general_probes(tokenizer, 300)
@@ -73,6 +74,7 @@ def pretrain(settings: PretrainSettings, output: Path) -> dict[str, Any]:
             training_seconds=round(progress.seconds),
             device=str(device),
             probes=results,
+            **({"started_from": earlier_recipe} if earlier_recipe else {}),
             **found,
         )
         training.write_log({"step": progress.step, "tokens": progress.tokens, "probes": results})
@@ -105,8 +107,25 @@ def choose_device(name: str) -> torch.device:
     return torch.device("cuda" if name == "cuda" or (name == "auto" and torch.cuda.is_available()) else "cpu")
 
 
+def start_recipe(settings: PretrainSettings) -> dict[str, Any] | None:
+    """How the model of `job.start` was made, with what it was made from itself. Raises ConfigError where there is none
+    that this job made."""
+    if settings.start is None:
+        return None
+    path = Path(settings.start) / RECIPE
+    try:
+        recipe: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"job.start={settings.start}: {path} cannot be read ({error}); give the directory of a model that "
+            "job=pretrain made, or null"
+        ) from error
+    return recipe
+
+
 def make_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) -> LlamaForCausalLM:
-    """A Llama with weights drawn from torch's generator and, where asked for, heads that copy."""
+    """The model of `job.start`; else a Llama with weights drawn from torch's generator and, where asked for, heads
+    that copy. Raises ConfigError where the model of `job.start` has another shape than the settings."""
     config = LlamaConfig(
         vocab_size=len(tokenizer),
         hidden_size=settings.hidden_size,
@@ -121,6 +140,8 @@ def make_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) -
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+    if settings.start is not None:
+        return _started(settings.start, config)
     model = LlamaForCausalLM(config)
     scale_embeddings(model)
     if settings.copying_heads:
@@ -128,8 +149,24 @@ def make_model(settings: PretrainSettings, tokenizer: PreTrainedTokenizerFast) -
     return model
 
 
+def _started(directory: str, wanted: LlamaConfig) -> LlamaForCausalLM:
+    model = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32)
+    for name in (
+        *("vocab_size", "hidden_size", "intermediate_size", "num_hidden_layers", "num_attention_heads"),
+        *("max_position_embeddings", "rope_parameters"),
+    ):
+        there, asked = getattr(model.config, name), getattr(wanted, name)
+        if there != asked:
+            raise ConfigError(f"job.start={directory}: its {name} is {there}, the settings ask for {asked}")
+    model.train()
+    return model
+
+
 def tokenizer_of(settings: PretrainSettings, directory: Path, recorded: list[Play]) -> PreTrainedTokenizerFast:
-    """The run's tokenizer: read from `directory`, or trained on the settings' text and written there."""
+    """The run's tokenizer: that of `job.start`, or read from `directory`, or trained on the settings' text and written
+    there."""
+    if settings.start is not None:
+        return load_tokenizer(Path(settings.start))
     if (directory / "tokenizer.json").exists():
         return load_tokenizer(directory)
     log.info("pretrain: training the tokenizer")

@@ -15,6 +15,8 @@ class PretrainSettings:
     """which job"""
     seed: int = 1
     """draws weights and text"""
+    start: str | None = None
+    """directory of a model made by this job to go on from, with its weights and tokenizer; null: from nothing"""
     tokens: int = 20_000_000
     """training tokens, padding not counted; training ends there or at `minutes`, whichever comes first"""
     minutes: float | None = None
@@ -53,6 +55,8 @@ class PretrainSettings:
     """share of documents that narrate household play"""
     plays: float = 0.15
     """share of documents that narrate play of the database, shell, shop and web page tasks"""
+    renamed: float = 0.65
+    """share of those in which names are exchanged for drawn ones"""
     plays_recorded: int = 800
     """episodes of each of those tasks that are recorded, to be told in ever new layouts"""
     drills: float = 0.08
@@ -84,7 +88,7 @@ class PretrainSettings:
         for name in ("warmup_steps", "drill_documents", "weight_decay", "contamination_documents"):
             if getattr(self, name) < 0:
                 raise ConfigError(f"job.{name}={getattr(self, name)}: must not be negative")
-        for name in ("decay", "narration", "plays", "drills", "drills_at_start"):
+        for name in ("decay", "narration", "plays", "renamed", "drills", "drills_at_start"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"job.{name}={getattr(self, name)}: must lie in [0, 1]")
         if self.narration + self.plays + self.drills > 1:

@@ -94,6 +94,7 @@ class Training:
         self.optimizers = make_optimizers(model, settings.learning_rate, settings.embedding_rate, settings.weight_decay)
         self.average = Averaged(model)
         self.progress = Progress()
+        self.run_number = 1
         self.log_path = output / "training_log.jsonl"
 
     def save(self) -> None:
@@ -130,16 +131,28 @@ class Training:
         self._cut_log()
         return True
 
+    def begin_log(self, earlier: Path | None) -> None:
+        """An empty log; in one that goes on from a model (`earlier` is its log) the lines of every run bear its number,
+        from 1."""
+        self.log_path.unlink(missing_ok=True)
+        lines = earlier.read_text().splitlines() if earlier is not None and earlier.exists() else []
+        records = [json.loads(line) for line in lines]
+        self.run_number = 1 + max((record.get("run", 1) for record in records), default=0)
+        with self.log_path.open("a") as file:
+            file.writelines(json.dumps({"run": 1, **record}) + "\n" for record in records)
+
     def _cut_log(self) -> None:
         """Drops the lines of steps that will be done again."""
         if self.log_path.exists():
-            lines = self.log_path.read_text().splitlines()
-            kept = [line for line in lines if json.loads(line)["step"] <= self.progress.step]
-            self.log_path.write_text("".join(f"{line}\n" for line in kept))
+            records = [json.loads(line) for line in self.log_path.read_text().splitlines()]
+            self.run_number = max((record.get("run", 1) for record in records), default=1)
+            kept = [r for r in records if r.get("run", 1) < self.run_number or r["step"] <= self.progress.step]
+            self.log_path.write_text("".join(f"{json.dumps(record)}\n" for record in kept))
 
     def write_log(self, record: dict[str, Any]) -> None:
+        run = {"run": self.run_number} if self.run_number > 1 else {}
         with self.log_path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+            file.write(json.dumps({**run, **record}) + "\n")
 
     def step(self, batch: Batch) -> Tensor:
         """One optimizer step on the batch; returns its mean loss in nats a token, not yet waited for."""

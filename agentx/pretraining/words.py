@@ -30,10 +30,21 @@ CATEGORIES: dict[str, tuple[str, ...]] = {
 }
 PLURALS = {"fruit": "fruits", "animal": "animals", "colour": "colours", "city": "cities", "tool": "tools"}
 
+_ONSETS = ("b", "br", "c", "ch", "d", "dr", "f", "fl", "g", "gr", "h", "j", "k", "l", "m", "n", "p", "pl", "qu", "r",
+           "s", "sh", "st", "t", "tr", "v", "w", "z")  # fmt: skip
+_RHYMES = ("a", "ad", "al", "an", "ar", "e", "el", "en", "er", "est", "i", "il", "in", "ir", "ist", "o", "ol", "on",
+           "ook", "or", "u", "ul", "um", "un", "ur", "y")  # fmt: skip
+"""of made-up words"""
+
 
 def code(rng: Random, length: int = 4) -> str:
     """A random code such as `K7Q2`, for copying that no memory of words can help."""
     return "".join(rng.choice("ABCDEFGHJKLMNPQRSTUVWXYZ23456789") for _ in range(length))
+
+
+def made_up_word(rng: Random) -> str:
+    """A word nobody knows, of two or three syllables, in lower case."""
+    return "".join(rng.choice(_ONSETS) + rng.choice(_RHYMES) for _ in range(rng.choice((2, 2, 3))))
 
 
 def numbered(rng: Random, name: str, highest: int = 9) -> str:

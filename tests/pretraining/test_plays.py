@@ -39,3 +39,12 @@ def test_the_archive_is_made_once_and_never_half(tmp_path: Path, monkeypatch: py
     with pytest.raises(AssertionError):
         archive(tmp_path / "other.jsonl", 1, 1)
     assert not (tmp_path / "other.jsonl").exists()
+
+
+def test_long_plays_are_told_in_part() -> None:
+    page = "a page of the shop " * 60
+    play = Play("webshop", tuple((f"{page}{n}", "", f"click[{n}]") for n in range(6)), "thank you")
+    told = {tell(play, Random(seed)).text for seed in range(40)}
+    assert all(1 <= text.count("click[") <= 2 for text in told)
+    assert {n for n in range(6) for text in told if f"click[{n}]" in text} == set(range(6))
+    assert all(text.endswith("thank you") == ("click[5]" in text) for text in told)

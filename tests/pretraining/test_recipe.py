@@ -38,7 +38,7 @@ def test_a_run_leaves_a_model_others_can_load(
     output: Path, small_settings: PretrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "LOG_STEPS", 4)
-    record = pretrain(replace(small_settings, export=str(tmp_path / "shipped")), output)
+    record = pretrain(replace(small_settings, tokens=12_000, export=str(tmp_path / "shipped")), output)
     assert record["tokens"] >= small_settings.tokens
     for directory in (output / "model", tmp_path / "shipped"):
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
@@ -169,3 +169,26 @@ def test_probes_agree_with_greedy_decoding(
     measured = evaluate(model, probes, small_tokenizer.pad_token_id)["exact/general"]
     assert measured == pytest.approx(right / total)
     assert 0 < measured < 1
+
+
+def test_a_run_goes_on_from_a_model(
+    output: Path, small_settings: PretrainSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "LOG_STEPS", 2)
+    monkeypatch.setattr(recipe, "narration_probes", lambda tokenizer, count: narration_probes(tokenizer, 2))
+    monkeypatch.setattr(recipe, "general_probes", lambda tokenizer, count: general_probes(tokenizer, 2))
+    first = pretrain(small_settings, output)
+    start = str(output / "model")
+    later = replace(small_settings, start=start, seed=2)
+    model = make_model(later, AutoTokenizer.from_pretrained(start))
+    saved = AutoModelForCausalLM.from_pretrained(start, dtype=torch.float32).state_dict()
+    assert all(torch.equal(weight, saved[name]) for name, weight in model.state_dict().items())
+    second = pretrain(later, tmp_path / "second")
+    assert second["started_from"]["data_hash"] == first["data_hash"] != second["data_hash"]
+    lines = [json.loads(line) for line in (tmp_path / "second/model/training_log.jsonl").read_text().splitlines()]
+    runs = [line["run"] for line in lines]
+    assert set(runs) == {1, 2} and runs == sorted(runs)
+    with pytest.raises(ConfigError, match=r"job\.start=.*its hidden_size is 32, the settings ask for 64"):
+        make_model(replace(later, hidden_size=64), AutoTokenizer.from_pretrained(start))
+    with pytest.raises(ConfigError, match=r"job\.start=.*cannot be read"):
+        pretrain(replace(later, start=str(tmp_path)), tmp_path / "third")

@@ -1,9 +1,8 @@
 """The held-out suite: exercises of the skills that the general training text is made of, which that text never has.
 
 What keeps them apart is the opening user turn. The training generator lets a skill open only with turns whose hash
-falls into its training split; the suite takes only openings of the test split, so none of its questions can open a
-skill in any training text, whatever the seed. Later turns of a training conversation are not filtered. They stand
-alone where a skill's turns have no shared context: such skills are asked in words of the suite's own, or left out.
+falls into its training split, and draws no later turn of the test split; the suite takes only openings of the test
+split, so none of its questions is a turn of any training text, whatever the seed.
 """
 
 from __future__ import annotations
@@ -107,7 +106,7 @@ def drawn(skill: str, rng: Random) -> list[Exercise]:
     if skill in DIALOGUES:
         return turns if turns[-1].question.endswith("?") and len(turns) > 1 else []
     if skill == "arithmetic":
-        # The bare sums are few and all of them later turns of training conversations; they never ask like this.
+        # The sums are few, and training text has most of them in one wording or another; it never asks like this.
         found = _SUM.search(turns[0].question)
         return [Exercise(f"How much is {found[0]}?", turns[0].answer)] if found else []
     return turns[:1]
