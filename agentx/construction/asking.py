@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from agentx.construction import wording
 from agentx.construction.household_problem import BadReply, ImpossibleProblem
 from agentx.construction.record import Cost, Dialogue, Reason
-from agentx.construction.spending import Price, cost_of
 from agentx.conversation import Message
 from agentx.models.chat import ChatModel, ContextOverflow, Request, Sampling
+from agentx.models.prices import Price
+from agentx.models.spending import Spent
 from agentx.trajectory import Purpose
 
 T = TypeVar("T")
@@ -43,7 +44,7 @@ class Role:
     model: ChatModel
     prompt: str
     sampling: Sampling
-    price: Price | None = None
+    price: Price | Literal["own"] | None = None
 
 
 class Crew:
@@ -85,7 +86,7 @@ class Crew:
             completion = await role.model.generate(messages, role.sampling, request)
         except ContextOverflow as error:
             raise WritingFailed(Reason.CONTEXT_LIMIT, f"{role.name}, turn {step}: {error}") from None
-        self._dialogue.costs.setdefault(role.name, Cost()).add(cost_of(completion, role.price))
+        self._dialogue.costs.setdefault(role.name, Cost()).add(Cost.of(Spent.on(completion), role.price))
         if completion.finish_reason == "content_filter":
             raise WritingFailed(Reason.REFUSED, f"{role.name}, turn {step}: the server's content filter")
         return completion.text

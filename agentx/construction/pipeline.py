@@ -15,11 +15,11 @@ from agentx.construction.journal import Journal
 from agentx.construction.progress import ConstructionProgress
 from agentx.construction.record import Dialogue, Reason, Status, Verdict
 from agentx.construction.settings import ConstructSettings
-from agentx.construction.spending import OutOfBudget
 from agentx.construction.verification import verify
 from agentx.construction.workshops import Workshop
 from agentx.errors import UserError
 from agentx.models.chat import BackendError
+from agentx.models.spending import RunBudgetReached
 from agentx.tasks.environment import TaskDataError
 
 log = logging.getLogger(__name__)
@@ -97,7 +97,7 @@ class Pipeline:
             if dialogue is None:
                 try:
                     dialogue = await self._write(index)
-                except OutOfBudget as over:
+                except RunBudgetReached as over:
                     self.stopped = over.limit
                     return
                 if dialogue is None:

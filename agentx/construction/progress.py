@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections import Counter
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.live import Live
@@ -16,15 +17,17 @@ log = logging.getLogger(__name__)
 
 
 class ConstructionProgress:
-    """`household  12/50  7 verified  2 repaired  3 rejected  4 under way  $1.24  182,034 tokens  1:16 left`.
+    """`household  12/50  7 verified  2 repaired  3 rejected  4 under way  1.24 USD  182,034 tokens  1:16 left`.
 
     Use as a context manager. Costs are those of the run's trajectories; `paid` is asked for what was paid in all.
     """
 
     def __init__(self, label: str, total: int, console: Console | None = None, quiet_seconds: float = 30.0) -> None:
         self.label, self.total = label, total
-        self.paid: Cost | None = None
-        """what API calls were paid, dialogues under way and earlier starts included; None where nothing is paid"""
+        self.paid: Callable[[], Cost] | None = None
+        """tells what the calls cost, dialogues under way and earlier starts included; None where nothing is paid"""
+        self.currency = ""
+        """of the prices; empty where none is known"""
         self._counts: Counter[str] = Counter()
         self._own = Cost()
         self._earlier = self._now = self._underway = self._failed = 0
@@ -81,9 +84,9 @@ class ConstructionProgress:
             parts.append(f"{self._failed} failed")
         if self._underway:
             parts.append(f"{self._underway} under way")
-        cost = self._own if self.paid is None else self.paid
-        if cost.dollars:
-            parts.append(f"${cost.dollars:,.2f}")
+        cost = self._own if self.paid is None else self.paid()
+        if cost.money:
+            parts.append(f"{cost.money:,.2f} {self.currency}")
         parts.append(f"{cost.tokens:,} tokens")
         seconds = time.monotonic() - self._started
         left = self.total - done

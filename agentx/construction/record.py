@@ -7,9 +7,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
-from typing import Any
+from typing import Any, Literal
 
 from agentx.conversation import Message
+from agentx.models.prices import Price
+from agentx.models.spending import Spent, price_of
 
 
 class Status(StrEnum):
@@ -77,12 +79,12 @@ STAGES: dict[str, tuple[Reason, ...]] = {
 
 @dataclass
 class Cost:
-    """What calls took; `dollars` is None where a model's price is not known."""
+    """What calls took; `money` is in the currency of the prices, None where a model's price is not known."""
 
     calls: int = 0
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    dollars: float | None = 0.0
+    money: float | None = 0.0
 
     @property
     def tokens(self) -> int:
@@ -92,8 +94,14 @@ class Cost:
         self.calls += other.calls
         self.prompt_tokens += other.prompt_tokens
         self.completion_tokens += other.completion_tokens
-        known = self.dollars is not None and other.dollars is not None
-        self.dollars = self.dollars + other.dollars if known else None  # type: ignore[operator]
+        known = self.money is not None and other.money is not None
+        self.money = self.money + other.money if known else None  # type: ignore[operator]
+
+    @classmethod
+    def of(cls, spent: Spent, price: Price | Literal["own"] | None) -> Cost:
+        """At the price of one model; what runs on one's own hardware costs no money."""
+        money = None if price is None else 0.0 if price == "own" else price_of(spent, price)
+        return cls(spent.calls, spent.prompt_tokens, spent.completion_tokens, money)
 
     @classmethod
     def total(cls, costs: Sequence[Cost] | Any) -> Cost:

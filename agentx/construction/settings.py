@@ -61,26 +61,6 @@ class FilterSettings:
 
 
 @dataclass
-class SpendingSettings:
-    """Limits of the whole run, earlier starts of it included; null = none. No call is begun beyond them, those under
-    way are finished and kept."""
-
-    max_calls: int | None = None
-    """calls of all models"""
-    max_tokens: int | None = None
-    """prompt and reply tokens"""
-    max_dollars: float | None = None
-    """at the prices of the models; needs `price` for each"""
-
-    def __post_init__(self) -> None:
-        for option in ("max_calls", "max_tokens"):
-            if getattr(self, option) is not None:
-                _at_least(f"job.budget.{option}", getattr(self, option), 1)
-        if self.max_dollars is not None and not self.max_dollars > 0:
-            raise ConfigError(f"job.budget.max_dollars={self.max_dollars}: must be above 0")
-
-
-@dataclass
 class ConstructSettings:
     """How agent data are built."""
 
@@ -116,7 +96,6 @@ class ConstructSettings:
     """stop when so many dialogues in a row failed for an outer reason (server, empty answers)"""
     models: RoleModels = field(default_factory=RoleModels)
     filters: FilterSettings = field(default_factory=FilterSettings)
-    budget: SpendingSettings = field(default_factory=SpendingSettings)
 
     def __post_init__(self) -> None:
         for option, least in (

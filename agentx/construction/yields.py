@@ -56,7 +56,7 @@ def report(results: Sequence[Result], facts: Mapping[str, Any]) -> dict[str, Any
         "cost": asdict(whole),
         "cost_by_role": {role: asdict(cost) for role, cost in sorted(roles.items())},
         "tokens_per_kept": whole.tokens / kept if kept else None,
-        "dollars_per_kept": whole.dollars / kept if kept and whole.dollars is not None else None,
+        "money_per_kept": whole.money / kept if kept and whole.money is not None else None,
         "writing_seconds": round(sum(dialogue.seconds for dialogue, _ in results), 1),
     }
 
@@ -102,17 +102,25 @@ def markdown(own: Mapping[str, Any], beside: Sequence[Mapping[str, Any]]) -> str
             f"{_percent(replies['compared'] - replies['replaced'], replies['compared'])} %; "
             f"{replies['contradicting_earlier_ones']} contradicted an earlier reply of their dialogue."
         )
+    money = own["currency"] or "cost"
     lines += [f"{own['asked_again']} replies had to be asked for again.", ""]
-    lines += ["| role | calls | prompt tokens | reply tokens | $ |", "|---|---:|---:|---:|---:|"]
+    lines += [f"| role | calls | prompt tokens | reply tokens | {money} |", "|---|---:|---:|---:|---:|"]
     for role, cost in {**own["cost_by_role"], "all": own["cost"]}.items():
         lines.append(
             f"| {role} | {cost['calls']:,} | {cost['prompt_tokens']:,} | {cost['completion_tokens']:,} | "
-            f"{_dollars(cost['dollars'])} |"
+            f"{_amount(cost['money'])} |"
         )
+    if own["paid"] is not None:
+        whole = Cost(**own["paid"])
+        lines += [
+            "",
+            f"All calls, unfinished trajectories and earlier starts included: {whole.calls:,} calls, {whole.tokens:,} "
+            f"tokens, {money} {_amount(whole.money)}.",
+        ]
     lines += ["", "## Who answers the actions", ""]
     lines += [
-        "| environment | begun | verified | repaired | rejected | yield % | calls | tokens | tokens per kept | $ "
-        "| $ per kept |",
+        "| environment | begun | verified | repaired | rejected | yield % | calls | tokens | tokens per kept "
+        f"| {money} | {money} per kept |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for other in beside:
@@ -121,8 +129,8 @@ def markdown(own: Mapping[str, Any], beside: Sequence[Mapping[str, Any]]) -> str
         lines.append(
             f"| {other['environment']} | {other['begun']} | {other['verified']} | {other['repaired']} | "
             f"{other['rejected']} | {_percent(other['kept'], other['begun'])} | {cost['calls']:,} | {tokens:,} | "
-            f"{'–' if each is None else f'{each:,.0f}'} | {_dollars(cost['dollars'])} | "
-            f"{_dollars(other['dollars_per_kept'])} |"
+            f"{'–' if each is None else f'{each:,.0f}'} | {_amount(cost['money'])} | "
+            f"{_amount(other['money_per_kept'])} |"
         )
     if len(beside) < 2:
         lines += ["", "Run the same command with another job.environment (simulated, real, verified) to compare."]
@@ -133,5 +141,5 @@ def _percent(part: int, whole: int) -> str:
     return f"{100 * part / whole:.1f}" if whole else "–"
 
 
-def _dollars(value: float | None) -> str:
+def _amount(value: float | None) -> str:
     return "–" if value is None else f"{value:,.4f}"

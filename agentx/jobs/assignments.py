@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -83,16 +84,18 @@ def check(config: Config) -> None:
             )
         if model.kind == "expert":
             raise ConfigError(f"{role}={model.name}: is a task's scripted player; choose a model")
-    if config.run_budget.max_cost is not None:
-        _check_prices(config, f"run_budget.max_cost={config.run_budget.max_cost:g}")
-
-
-def _check_prices(config: Config, option: str) -> None:
     given = assignments(config)
+    check_prices(config, {role: (given[role].model, given[role].backend) for role in active(config)})
+
+
+def check_prices(config: Config, roles: Mapping[str, tuple[ModelSettings, BackendSettings]]) -> None:
+    """Raises ConfigError where run_budget.max_cost limits costs that cannot be known, or that there are none of."""
+    if config.run_budget.max_cost is None:
+        return
+    option = f"run_budget.max_cost={config.run_budget.max_cost:g}"
     currencies = set()
-    for role in active(config):
-        model = given[role].model
-        price = price_for(model, given[role].backend, config.paths.prices)
+    for role, (model, backend) in roles.items():
+        price = price_for(model, backend, config.paths.prices)
         if price is None:
             raise ConfigError(
                 f"{option}: the price of {model.served_name} ({role}) is not known; put it into a file, name that as "

@@ -5,30 +5,29 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from agentx.config import Config, load
 from agentx.construction import wording
-from agentx.construction.asking import Role
 from agentx.construction.card import card
 from agentx.construction.demonstrations import demonstrate_with
-from agentx.construction.journal import Journal
 from agentx.construction.pipeline import Pipeline
 from agentx.construction.progress import ConstructionProgress
-from agentx.construction.record import sharegpt
+from agentx.construction.record import Cost, sharegpt
 from agentx.construction.selection import Result, select
-from agentx.construction.spending import Answers, PaidModel, Price, Spending
+from agentx.construction.teachers import Teachers, currency_of
 from agentx.construction.workshops import Workshop, evaluated_problems, workshop
 from agentx.construction.yields import REPORT, comparable, markdown, report
-from agentx.errors import UserError
+from agentx.errors import ConfigError, UserError
 from agentx.jobs import cells
+from agentx.jobs.assignments import check_prices
 from agentx.jobs.claims import claimed
 from agentx.jobs.tuning_data import CONSTRUCTED
-from agentx.models.chat import Sampling
-from agentx.models.settings import ModelSettings
+from agentx.models.addresses import read_key
+from agentx.models.settings import BackendSettings, ModelSettings
 
 log = logging.getLogger(__name__)
 
@@ -52,41 +51,44 @@ class _Job:
         self.size = config.data.size
         self.workshop: Workshop = workshop(config.task.name, config.task, config.job, config.data.seed)
         self.models = {role: getattr(config.job.models, role, None) or config.teacher for role in self.workshop.roles}
-        _check_models(self.models)
-        self.free = all(model.kind == "expert" for model in self.models.values())
+        _check_keys(self.models, config.backend)
+        paid = {role: (model, config.backend) for role, model in self.models.items() if model.kind != "expert"}
+        check_prices(config, paid)
+        self.free = not paid
         self.identity = self._identity()
         label = f"{config.task.name}-{config.teacher.name}-{config.job.environment}"
         self.directory = cells.open_cell(config, "construction", label, self.identity)
         self.file = config.paths.output / CONSTRUCTED / f"{self.directory.name}.jsonl"
-        self.stopped = ""
+        self.stopped = self.currency = ""
+        self.paid = Cost()
+        """what all calls cost, earlier starts and unfinished trajectories included"""
 
     async def construct(self) -> list[Result]:
         """Everything that is missing; the results in the order of their numbers, not yet filtered."""
         config = self.config
-        journal = Journal(self.directory / "calls.jsonl")
-        spending = Spending(self.settings.budget)
-        answers = Answers(journal, spending)
-        opened: dict[str, Any] = {}
+        teachers = Teachers(self.models, config.backend, config.paths.prices, config.run_budget, self.directory)
+        self.currency = currency_of(teachers.prices)
         label = f"{config.task.name}, {config.teacher.name}, {self.settings.environment}"
-        with ConstructionProgress(label, self.size) as progress:
-            if not self.free:
-                progress.paid = spending.paid
-            pipeline = Pipeline(
-                self.workshop,
-                lambda index: self._roles(index, opened, answers),
-                self.settings,
-                config.seed,
-                self.size,
-                self.directory,
-                progress,
-            )
-            try:
-                await pipeline.run()
-            finally:
-                pipeline.close()
-                answers.close()
-                for model in opened.values():
-                    await model.close()
+        try:
+            with ConstructionProgress(label, self.size) as progress:
+                if not self.free:
+                    progress.paid, progress.currency = teachers.paid, self.currency
+                pipeline = Pipeline(
+                    self.workshop,
+                    lambda index: teachers.roles(self.workshop, index, self.settings),
+                    self.settings,
+                    config.seed,
+                    self.size,
+                    self.directory,
+                    progress,
+                )
+                try:
+                    await pipeline.run()
+                finally:
+                    pipeline.close()
+        finally:
+            self.paid = teachers.paid()
+            await teachers.close()
         self.stopped = pipeline.stopped
         return [pipeline.results[index] for index in sorted(pipeline.results) if index < self.size]
 
@@ -114,27 +116,6 @@ class _Job:
         elif missing:
             print(f"{missing} of {self.size} trajectories failed for outer reasons; the same command tries them again")
         return self.file
-
-    def _roles(self, index: int, opened: dict[str, Any], answers: Answers) -> Mapping[str, Role]:
-        """Who plays in trajectory `index`. API and local models are opened once, the scripted teacher for each."""
-        settings, scripted = self.settings, self.workshop.scripted(index)
-        roles = {}
-        for role, prompt in self.workshop.roles.items():
-            model = self.models[role]
-            longest = settings.trajectory_tokens if role == "writer" else settings.max_tokens
-            sampling = Sampling(settings.temperature, settings.top_p, longest)
-            price = _price(model)
-            if model.kind == "expert":
-                roles[role] = Role(role, scripted, prompt, sampling, price)
-                continue
-            if role not in opened:
-                from agentx.models.loading import open_model
-
-                opened[role] = open_model(model, self.config.backend)
-            roles[role] = Role(
-                role, PaidModel(opened[role], model.served_name, price, answers), prompt, sampling, price
-            )
-        return roles
 
     def _evaluated(self) -> list[tuple[str, str]]:
         """First observations of the problems that this configuration evaluates."""
@@ -168,6 +149,7 @@ class _Job:
             "teacher": config.teacher.name,
             "models": {role: model.served_name for role, model in self.models.items()},
             "simulated_teacher": self._simulated_teacher(),
+            "currency": self.currency,
             "prompts": self._prompts(),
             "seed": config.data.seed,
             "temperature": self.settings.temperature,
@@ -182,6 +164,8 @@ class _Job:
             "teacher": config.teacher.name,
             "models": {role: model.served_name for role, model in self.models.items()},
             "simulated_teacher": self._simulated_teacher(),
+            "currency": self.currency,
+            "paid": None if self.free else asdict(self.paid),
             "environment": self.settings.environment,
             "real_environment": _REAL.get(config.task.name, "its own").format(
                 engine=getattr(config.task, "engine", "")
@@ -207,7 +191,7 @@ class _Job:
         """Everything that decides what is written: not how many, how fast, where the limits are, or the filters, which
         can be changed afterwards."""
         config = self.config
-        not_decisive = ("filters", "budget", "models", "concurrency", "verify_concurrency", "give_up_after")
+        not_decisive = ("filters", "models", "concurrency", "verify_concurrency", "give_up_after")
         module = load(f"agentx.tasks.{config.task.name}.demonstrations:relevant_settings")
         return {
             "task": config.task.name,
@@ -230,18 +214,15 @@ _REAL = {
 }
 
 
-def _check_models(models: Mapping[str, ModelSettings]) -> None:
-    """Raises UserError or ConfigError for what would fail at the first call."""
+def _check_keys(models: Mapping[str, ModelSettings], backend: BackendSettings) -> None:
+    """Raises UserError for a key that the first call would miss."""
     for role, model in models.items():
-        if model.kind == "api" and model.api_key_env and not os.environ.get(model.api_key_env, "").strip():
-            raise UserError(
-                f"teacher={model.name} ({role}): needs an API key in the environment variable {model.api_key_env}, "
-                "which is not set; teacher=expert needs none"
-            )
-
-
-def _price(model: ModelSettings) -> Price | None:
-    return Price(0.0, 0.0) if model.kind in ("expert", "local") else None
+        try:
+            read_key(model, backend)
+        except ConfigError:
+            raise
+        except UserError as error:
+            raise UserError(f"teacher ({role}) {error}; teacher=expert needs none") from None
 
 
 def _out_of_budget(limit: str) -> str:

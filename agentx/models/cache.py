@@ -126,12 +126,16 @@ class CallCache:
 
 class CachedModel:
     """A ChatModel that asks `model` only for what is not in the cache. `identity` is everything besides the prompt, the
-    sampling and the seed that decides a reply: weights, adapter, back end."""
+    sampling and the seed that decides a reply: weights, adapter, back end. With `keep_empty` false a reply without a
+    word is not kept: it may be the server's trouble, and is asked for again."""
 
-    def __init__(self, model: ChatModel, cache: CallCache, identity: Mapping[str, Any]) -> None:
+    def __init__(
+        self, model: ChatModel, cache: CallCache, identity: Mapping[str, Any], keep_empty: bool = True
+    ) -> None:
         self.name, self.context_length = model.name, model.context_length
         self._model, self._cache = model, cache
         self._identity = dict(identity)
+        self._keep_empty = keep_empty
         self._renderer = getattr(getattr(model, "wrapped", model), "renderer", None)
 
     async def generate(self, messages: Sequence[Message], sampling: Sampling, request: Request) -> Completion:
@@ -140,7 +144,8 @@ class CachedModel:
         if found is not None:
             return found
         completion = await self._model.generate(messages, sampling, request)
-        self._cache.put(key, completion)
+        if self._keep_empty or completion.text.strip():
+            self._cache.put(key, completion)
         return completion
 
     def key(self, messages: Sequence[Message], sampling: Sampling, request: Request) -> bytes:
