@@ -68,8 +68,9 @@ def card(results: Sequence[Result], own: Mapping[str, Any], file: str) -> str:
     ]
     if own["environment"] != "real":
         lines.append(
-            "- Repaired dialogues hold the real replies where the simulated ones were false; what a thought says in "
-            "general words about a replaced reply is not checked, only the numbered things it names."
+            "- Repaired dialogues hold the real replies where the simulated ones were false. They were rejected where "
+            "later turns take up what only the false reply said, deny what it hid, or follow from an action that it "
+            "wrongly called done or failed; a thought that fits neither reply in other ways can remain."
         )
     return "\n".join(lines) + "\n"
 

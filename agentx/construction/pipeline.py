@@ -148,6 +148,7 @@ class Pipeline:
                     self.workshop.open_real(dialogue),
                     invalid_actions=self.settings.filters.invalid_actions,
                     classes=self.workshop.names,
+                    instruction=self.workshop.instruction(dialogue),
                 )
         except (OSError, TaskDataError) as error:
             self._outer_failure(f"verification: {' '.join(str(error).split())}", dialogue)

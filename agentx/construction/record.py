@@ -38,7 +38,7 @@ class Reason(StrEnum):
     INVALID_ACTION = "invalid_action"
     GOAL_NOT_REACHED = "goal_not_reached"
     INCONSISTENT = "inconsistent"
-    """the agent speaks of things that it was never shown, e.g. because the reply that showed them was replaced"""
+    """what the agent says does not fit what it is shown, e.g. because it answered to a reply that was replaced"""
     NOT_REPRODUCIBLE = "not_reproducible"
     """played again the real environment said something else"""
     # filters

@@ -98,7 +98,7 @@ class _Play:
     def __init__(self, dialogue: Dialogue, room: Room, crew: Crew, settings: ConstructSettings) -> None:
         self.dialogue, self.crew, self.settings = dialogue, crew, settings
         self.acting = [
-            Message("system", wording.text(wording.ACTION, "instruction", commands=COMMANDS)),
+            Message("system", instruction()),
             Message("user", dialogue.opening),
         ]
         hints = settings.hints
@@ -141,6 +141,11 @@ class _Play:
         if not agree(turn.observation, result.observation.text):
             turn.said, turn.observation, turn.by, turn.hint = turn.observation, result.observation.text, "real", ""
         return result.done
+
+
+def instruction() -> str:
+    """What the action maker is told before the first observation."""
+    return wording.text(wording.ACTION, "instruction", commands=COMMANDS)
 
 
 COMMANDS = "\n  ".join(

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Collection
 from copy import deepcopy
 
 from agentx.construction.agreement import agree, contradictions
+from agentx.construction.consistency import inconsistency
 from agentx.construction.record import Dialogue, Reason, Status, Verdict, rejected
 from agentx.tasks.environment import Action, Environment
 from agentx.trajectory import Outcome
 from agentx.trajectory import Verdict as StepVerdict
 
 FULL_REWARD = 1.0 - 1e-9
-_NAME = re.compile(r"\b([a-z]+) \d+\b")
 
 
 async def verify(
@@ -22,13 +21,14 @@ async def verify(
     *,
     invalid_actions: int,
     classes: Collection[str] = (),
+    instruction: str = "",
 ) -> tuple[Dialogue, Verdict]:
     """The dialogue with the real replies in it, and what came of it.
 
     verified: every simulated reply agreed with the real one and the goal was reached. repaired: some did not; with the
-    real ones in their place the dialogue was played once more and held. rejected, with the reason, otherwise.
-    `invalid_actions` is how many actions may do nothing. Of numbered things of the `classes` (e.g. mug) the agent may
-    speak only when the (repaired) dialogue has shown them. Raises what the environment raises.
+    real ones in their place the dialogue was played once more and held, and what the agent says fits them
+    (`inconsistency`, which takes `classes` and `instruction`). rejected, with the reason, otherwise. `invalid_actions`
+    is how many actions may do nothing. Raises what the environment raises.
     """
     found = len(contradictions(dialogue.turns))
     if dialogue.failure not in (None, Reason.TURN_LIMIT):
@@ -45,7 +45,8 @@ async def verify(
             return played, _no(verdict, Reason.NOT_REPRODUCIBLE, f"played again: {second.detail}")
         if second.replaced:
             return played, _no(verdict, Reason.NOT_REPRODUCIBLE, f"turn {second.replaced[0]}: another reply")
-    return played, _consistent(played, verdict, classes)
+    unfit = inconsistency(dialogue, played, classes, instruction) if verdict.kept else ""
+    return played, _no(verdict, Reason.INCONSISTENT, unfit) if unfit else verdict
 
 
 async def _play(
@@ -111,21 +112,3 @@ def _as_repaired(dialogue: Dialogue) -> Dialogue:
 def _no(facts: Verdict, reason: Reason, detail: str) -> Verdict:
     facts.status, facts.reason, facts.detail = Status.REJECTED, reason, detail
     return facts
-
-
-def _consistent(dialogue: Dialogue, verdict: Verdict, classes: Collection[str]) -> Verdict:
-    """Whether the agent speaks only of what it has been shown, wherever its words are to be imitated: after a repair it
-    may have been shown something else than it answered to."""
-    if not (verdict.kept and classes):
-        return verdict
-
-    def named(text: str) -> set[str]:
-        return {found.group(0) for found in _NAME.finditer(text.lower()) if found.group(1) in classes}
-
-    seen = named(dialogue.opening)
-    for number, turn in enumerate(dialogue.turns):
-        unseen = sorted(named(f"{turn.thought}\n{turn.action}") - seen)
-        if unseen and turn.verdict == StepVerdict.VALID:
-            return _no(verdict, Reason.INCONSISTENT, f"turn {number} speaks of {unseen[0]}, which was never shown")
-        seen |= named(turn.observation)
-    return verdict

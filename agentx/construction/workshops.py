@@ -50,6 +50,10 @@ class Workshop(Protocol):
 
     def open_real(self, dialogue: Dialogue) -> Callable[[], Environment]: ...
 
+    def instruction(self, dialogue: Dialogue) -> str:
+        """What the teacher's agent is told beforehand."""
+        ...
+
     def prompt(self, dialogue: Dialogue, style: str, shots: int) -> list[Message]:
         """What evaluation shows before the first observation."""
         ...
@@ -95,6 +99,9 @@ class HouseholdWorkshop:
     def open_real(self, dialogue: Dialogue) -> Callable[[], Environment]:
         room = self._room(dialogue.index)
         return lambda: self._real(household_problem.with_problem(room, dialogue.problem))
+
+    def instruction(self, dialogue: Dialogue) -> str:
+        return three_roles.instruction()
 
     def prompt(self, dialogue: Dialogue, style: str, shots: int) -> list[Message]:
         from agentx.tasks.household.prompts import opening
@@ -158,9 +165,8 @@ class ToolWorkshop:
         rng = random.Random(f"{self.seed}/{dialogue.index}/examples")
         examples = chosen(self._pool, opening, options.examples, options.selection, rng)
         dialogue.problem = {"examples": [worked.id for worked in examples]}
-        instruction = self._instruction(demonstration.kind)
         background = demonstration.background
-        await imitation.write(dialogue, scene, instruction, background, examples, crew, options, opening)
+        await imitation.write(dialogue, scene, self.instruction(dialogue), background, examples, crew, options, opening)
 
     def open_real(self, dialogue: Dialogue) -> Callable[[], Environment]:
         return self._scene(dialogue.index).open_real
@@ -172,8 +178,8 @@ class ToolWorkshop:
     def worded(self, dialogue: Dialogue, style: str) -> tuple[Dialogue, list[str]]:
         return dialogue, [replies.reply(style, turn.thought, turn.thought, turn.action) for turn in dialogue.turns]
 
-    def _instruction(self, kind: str) -> str:
-        """The task's own instruction in the full wording, which a teacher can read."""
+    def instruction(self, dialogue: Dialogue) -> str:
+        """The task's own in the full wording, which a teacher can read."""
         scene = Scene(self.task, replace(self.settings, prompt="plain"), self.seed, 0)
         opening: Sequence[Message] = scene.demonstrate("react", 0).opening
         return opening[0].content
