@@ -14,6 +14,8 @@ from agentx.trajectory import Verdict as StepVerdict
 
 _NUMBERED = re.compile(r"\b([a-z]+) \d+\b")
 _WORD = re.compile(r"[a-z0-9_]+(?:[./'-][a-z0-9_]+)*")
+_WHOLE = re.compile(r"(?<=\d)\.0+$")
+"""38 and 38.0 are the same"""
 _SHORTEST = 3
 """letters of a word that means something; numbers count at any length"""
 _SAY_NOTHING = frozenset(
@@ -89,7 +91,7 @@ def _misled(number: int, false: str, real: str, shown: str, later: Sequence[Turn
 
 
 def _words(text: str) -> set[str]:
-    found = set(_WORD.findall(text.casefold()))
+    found = {_WHOLE.sub("", word) for word in _WORD.findall(text.casefold())}
     return {w for w in found if any(map(str.isdigit, w)) or (len(w) >= _SHORTEST and w not in _SAY_NOTHING)}
 
 

@@ -51,6 +51,11 @@ def test_what_follows_from_a_false_reply_does_not_fit_the_real_one(false, real, 
     assert says in found(turn("I begin.", "go to desk 1", real, false=false), take, LAST, classes=())
 
 
+def test_a_number_is_the_same_however_it_is_written():
+    first = turn("I ask.", "SELECT MAX(a)", "[(38.0,)]", false="[(38,)]")
+    assert found(first, turn("It is 38.", "Answer ['38']", ""), classes=()) == ""
+
+
 def test_it_may_be_said_where_it_was_known_anyway():
     before = turn("I count.", "look", "You see 42 things that smell of lavender.")
     first = turn("I begin.", "go to desk 1", REAL, false=f"{REAL} It smells of lavender. There are 42.")
