@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import dataclass
 from importlib.util import find_spec
+from pathlib import Path
 
 from agentx.errors import UserError
-from agentx.tasks.database.server import server_program
+from agentx.tasks.database.server import server_program, system_tables
 from agentx.tasks.database.settings import Settings
 
 KINDS = ("sqlite", "mysql")
@@ -56,8 +56,8 @@ def _private() -> Availability:
     program = server_program()
     if program is None:
         return Availability("mysql", False, "no MariaDB server is installed here", _INSTALL)
-    if shutil.which("mariadb-install-db") is None:
-        return Availability("mysql", False, "mariadb-install-db is not on the path", _INSTALL)
+    if system_tables(Path(program)) is None:
+        return Availability("mysql", False, f"{program} lacks its mysql_system_tables.sql", _INSTALL)
     return Availability("mysql", True, f"a private MariaDB is started from {program}")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from agentx.tasks.database.settings import KINDS
-from agentx.tasks.database.subjects import Split, Subject, subjects
+from agentx.tasks.database.subjects import Split, Subject, choose_subject
 from agentx.tasks.database.tables import Record, Row, Table, digest_rows
 
 _FUNCTIONS = {
@@ -76,7 +76,7 @@ def generate_one(split: Split, source: str, index: int, kind: str, rows: tuple[i
     if kind not in KINDS:
         raise ValueError(f"{kind!r} is not a kind of sample")
     rng = random.Random(source)
-    subject = rng.choice(subjects(split))
+    subject = choose_subject(split, rng)
     table = Table(subject.table, subject.columns, _rows(subject, rng.randint(*rows), rng))
     draft = _draft(kind, subject, table, rng)
     heading = f"The table is called {table.name} and has the columns {', '.join(table.columns)}."

@@ -21,6 +21,7 @@ _START_SECONDS = 60.0
 _MEMORY = 4 << 30
 """bytes free in the memory file system for the data to be put there; they never take half of it"""
 _SMALL_LOG = "--innodb-log-file-size=8M"
+_SYSTEM_TABLES = ("mysql_system_tables.sql", "mysql_performance_tables.sql", "mysql_system_tables_data.sql")
 _OPTIONS = (
     _SMALL_LOG,
     "--skip-networking",
@@ -84,8 +85,9 @@ def start(ready: Callable[[Address], bool]) -> PrivateServer:
 
     Raises UserError where no server program is installed and OSError when it does not come up.
     """
-    program, installer = server_program(), shutil.which("mariadb-install-db")
-    if program is None or installer is None:
+    program = server_program()
+    scripts = program and system_tables(Path(program))
+    if program is None or scripts is None:
         raise UserError(
             "task.engine=mysql: no MariaDB server is installed here; install it (Debian: apt install "
             "mariadb-server-core), name a server with task.dsn, or use task.engine=sqlite"
@@ -94,20 +96,12 @@ def start(ready: Callable[[Address], bool]) -> PrivateServer:
     folder = Path(tempfile.mkdtemp(prefix="agentx-db-", dir=_place()))
     try:
         data, socket, log = folder / "data", folder / "socket", folder / "server.log"
-        (folder / "files").mkdir()
-        (folder / "scratch").mkdir()
+        for made in ("data", "files", "scratch"):
+            (folder / made).mkdir()
         own = ["--no-defaults", f"--datadir={data}", _SMALL_LOG]
         if os.geteuid() == 0:
             own.append("--user=root")  # the server refuses to run as root unless told to
-        made = subprocess.run(
-            [installer, *own, "--auth-root-authentication-method=normal", "--skip-test-db"],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=_START_SECONDS,
-        )
-        if made.returncode:
-            raise OSError(f"mariadb-install-db failed: {made.stdout.decode(errors='replace').strip()[-300:]}")
+        _install(program, own, scripts)
         command = [
             program,
             *own,
@@ -137,6 +131,31 @@ def start(ready: Callable[[Address], bool]) -> PrivateServer:
             raise OSError(f"the private MariaDB did not start: {said}")
         time.sleep(0.02)
     return server
+
+
+def _install(program: str, options: list[str], scripts: list[Path]) -> None:
+    """Make the system tables, as mariadb-install-db does, which of late needs a program of the client's package. Help
+    texts and views of the server's insides are left out: nobody asks for them. Raises OSError."""
+    statements = b"CREATE DATABASE mysql;\nUSE mysql;\nSET @auth_root_socket = NULL;\n"
+    done = subprocess.run(
+        [program, *options, "--bootstrap", "--silent-startup"],
+        input=statements + b"\n".join(path.read_bytes() for path in scripts),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=_START_SECONDS,
+    )
+    if done.returncode:
+        raise OSError(f"no system tables: {' '.join(done.stdout.decode(errors='replace').split())[-300:]}")
+
+
+def system_tables(program: Path) -> list[Path] | None:
+    """The scripts that make a server's system tables, which come with it; None where they are not found."""
+    folders = [base / "share" / name for base in (program.parents[1], Path("/usr")) for name in ("mysql", "mariadb")]
+    for folder in folders:
+        found = [folder / name for name in _SYSTEM_TABLES]
+        if all(path.is_file() for path in found):
+            return found
+    return None
 
 
 def server_program() -> str | None:

@@ -1,11 +1,19 @@
-"""What generated tables are about. The training and the test split share no subject, no table and no column name."""
+"""What generated tables are about. The training and the test split share no subject, no table and no column name.
+
+Most of the training split's subjects are drawn: any noun with any columns, so that names have to be read and cannot be
+learnt by heart. The test split's are written by hand.
+"""
 
 from __future__ import annotations
 
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+import yaml
 
 Split = Literal["train", "test"]
 Draw = Callable[[random.Random], str]
@@ -168,5 +176,44 @@ _TEST = (
 )
 
 
+DRAWN = 0.75
+"""share of the training split's samples whose subject is drawn"""
+
+
 def subjects(split: Split) -> tuple[Subject, ...]:
+    """Those written by hand."""
     return _TRAIN if split == "train" else _TEST
+
+
+def choose_subject(split: Split, rng: random.Random) -> Subject:
+    if split == "train" and rng.random() < DRAWN:
+        return drawn_subject(rng)
+    return rng.choice(subjects(split))
+
+
+def drawn_subject(rng: random.Random) -> Subject:
+    """A noun, a table's name and five columns, all of the training split's words."""
+    words = _words()
+    singular, plural = rng.choice(words["nouns"])
+    title = f"{rng.choice(words['qualifiers'])} {plural}"
+    kinds = [(name, tuple(rng.sample(words["values"], 4))) for name in rng.sample(words["kinds"], 2)]
+    starts = [rng.choice((0, 1, 5, 20)) for _ in range(2)]
+    measures = [
+        (name, least, least + rng.choice((60, 150, 900, 9000)))
+        for name, least in zip(rng.sample(words["measures"], 2), starts, strict=True)
+    ]
+    return Subject(
+        table=rng.choice((title.title(), title.replace(" ", "_"))),
+        noun=plural,
+        key=singular.capitalize(),
+        names=(tuple(rng.sample(words["first_names"], 5)), tuple(rng.sample(words["last_names"], 5))),
+        words=(kinds[0], kinds[1]),
+        numbers=(measures[0], measures[1]),
+    )
+
+
+@cache
+def _words() -> dict[str, Any]:
+    text = resources.files(__package__).joinpath("subject_words.yaml").read_text(encoding="utf-8")
+    words: dict[str, Any] = yaml.safe_load(text)
+    return words

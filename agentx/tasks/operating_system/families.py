@@ -9,21 +9,16 @@ import random
 import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from importlib import resources
+
+import yaml
 
 from agentx.tasks.operating_system.problems import ExpertStep, Problem, Script
 
-WORDS = {
-    "train": (
-        "amber", "basil", "cedar", "daisy", "ember", "fable", "ginger", "hazel", "indigo", "jasper", "kelp", "lotus",
-        "maple", "nectar", "olive", "pepper", "quartz", "raven", "saffron", "thistle", "umber", "violet", "willow",
-        "yarrow", "zephyr", "acorn", "birch", "clover", "dune", "elm",
-    ),
-    "test": (
-        "anvil", "bronze", "copper", "dynamo", "engine", "flange", "gasket", "hammer", "ingot", "jigsaw", "kiln",
-        "lathe", "magnet", "nickel", "output", "piston", "quarry", "rivet", "solder", "turbine", "upright", "valve",
-        "wrench", "xenon", "yoke", "zinc", "axle", "bolt", "chisel", "drill",
-    ),
-}  # fmt: skip
+WORDS: dict[str, list[str]] = yaml.safe_load(
+    resources.files(__package__).joinpath("words.yaml").read_text(encoding="utf-8")
+)
+"""names in problems, by split"""
 _EXTENSIONS = ("cfg", "csv", "dat", "json", "log", "md", "txt", "xml")
 
 

@@ -1,6 +1,7 @@
 """Generated samples, the expert's demonstrations of them and the task as a whole."""
 
 import asyncio
+import random
 import re
 from types import SimpleNamespace
 
@@ -14,7 +15,7 @@ from agentx.tasks.database.expert import values
 from agentx.tasks.database.generator import generate
 from agentx.tasks.database.scoring import is_correct
 from agentx.tasks.database.settings import KINDS, MUTATIONS, Settings
-from agentx.tasks.database.subjects import subjects
+from agentx.tasks.database.subjects import drawn_subject, subjects
 from agentx.tasks.database.task import make_task
 from agentx.tasks.environment import Action, Task, TaskDataError
 from agentx.trajectory import Outcome, Trajectory
@@ -42,6 +43,14 @@ def test_samples_are_reproducible_and_splits_share_nothing():
     train, test = subjects("train"), subjects("test")
     assert not {s.table for s in train} & {s.table for s in test}
     assert not {c for s in train for c in s.columns} & {c for s in test for c in s.columns}
+    said = " ".join(str(subject) for subject in test)
+    held_out = set(re.findall(r"\b[A-Z][a-z]{2,}", said)) - {"Subject"}
+    rng = random.Random(0)
+    drawn = [drawn_subject(rng) for _ in range(1000)]
+    assert not {s.table for s in drawn} & {s.table for s in test}
+    columns = {column for subject in drawn for column in subject.columns}
+    assert len(columns) > 150 and not columns & held_out
+    assert all(len(set(subject.columns)) == 5 for subject in drawn)
     kinds = [record.kind for record in generate("test", 22, 0, KINDS, (6, 12))]
     assert kinds == [*KINDS, *KINDS]
 
