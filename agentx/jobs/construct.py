@@ -38,8 +38,13 @@ def run(config: Config) -> Path:
     for name in ("httpx", "httpx2"):  # a line for each call would bury everything else
         logging.getLogger(name).setLevel(logging.WARNING)
     with claimed(job.directory / "run", dead_after=config.sweep.dead_after):
-        results = asyncio.run(job.construct())
-        return job.write(results)
+        try:
+            asyncio.run(job.construct())
+        except UserError as failure:
+            if job.results:
+                job.write(failure=str(failure))
+            raise
+        return job.write()
 
 
 class _Job:
@@ -60,11 +65,13 @@ class _Job:
         self.directory = cells.open_cell(config, "construction", label, self.identity)
         self.file = config.paths.output / CONSTRUCTED / f"{self.directory.name}.jsonl"
         self.stopped = self.currency = ""
+        self.results: list[Result] = []
         self.paid = Cost()
         """what all calls cost, earlier starts and unfinished trajectories included"""
 
-    async def construct(self) -> list[Result]:
-        """Everything that is missing; the results in the order of their numbers, not yet filtered."""
+    async def construct(self) -> None:
+        """Do everything that is missing. `results` are then those that are finished, in the order of their numbers, not
+        yet filtered, also where it raises."""
         config = self.config
         teachers = Teachers(self.models, config.backend, config.paths.prices, config.run_budget, self.directory)
         self.currency = currency_of(teachers.prices)
@@ -86,19 +93,20 @@ class _Job:
                     await pipeline.run()
                 finally:
                     pipeline.close()
+                    self.stopped = pipeline.stopped
+                    self.results = [pipeline.results[i] for i in sorted(pipeline.results) if i < self.size]
         finally:
             self.paid = teachers.paid()
             await teachers.close()
-        self.stopped = pipeline.stopped
-        return [pipeline.results[index] for index in sorted(pipeline.results) if index < self.size]
 
-    def write(self, results: list[Result]) -> Path:
-        """Filter, and write data, rejected trajectories, report and card."""
-        if not results:
+    def write(self, failure: str = "") -> Path:
+        """Filter, and write data, rejected trajectories, report and card; `failure` is what ended the run, if anything
+        did."""
+        if not self.results:
             raise UserError(_out_of_budget(self.stopped) if self.stopped else "job=construct: nothing was written")
         evaluated = self._evaluated()
-        chosen = select(results, self.settings.filters, evaluated)
-        facts = self._facts(len(evaluated))
+        chosen = select(self.results, self.settings.filters, evaluated)
+        facts = self._facts(len(evaluated), failure or self.stopped)
         own = report(chosen, facts)
         rejected = self.directory / "rejected.jsonl"
         _write_lines(self.file, [self._record(result) for result in chosen if result[1].kept])
@@ -110,10 +118,10 @@ class _Job:
         print(f"\n{text}")
         print(f"data     {self.file}  (card: {self.file.with_suffix('.md').name}; tune with data.agent=[{self.file}])")
         print(f"report   {self.directory / 'report.md'}  (also {REPORT}, rejected.jsonl)")
-        missing = self.size - len(results)
+        missing = self.size - len(self.results)
         if self.stopped:
             print(_out_of_budget(self.stopped))
-        elif missing:
+        elif missing and not failure:
             print(f"{missing} of {self.size} trajectories failed for outer reasons; the same command tries them again")
         return self.file
 
@@ -156,7 +164,7 @@ class _Job:
         }
         return sharegpt(worded, verdict, self.workshop.prompt(dialogue, style, shots), replies, provenance)
 
-    def _facts(self, evaluated: int) -> dict[str, Any]:
+    def _facts(self, evaluated: int, stopped: str) -> dict[str, Any]:
         config = self.config
         described = {**self.identity, "job": {**self.identity["job"], "environment": None}}
         return {
@@ -177,7 +185,7 @@ class _Job:
             "prompt": config.task.prompt,
             "shots": config.model.shots,
             "evaluated_problems": evaluated,
-            "stopped": self.stopped,
+            "stopped": stopped,
             "comparable": cells.fingerprint({**described, "models": None, "prompts": None, "size": self.size}),
         }
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import secrets
 import webbrowser
+from dataclasses import replace
 from pathlib import Path
 from typing import cast
 
 from agentx.config import Config
 from agentx.errors import ConfigError
+from agentx.jobs.tuning_data import CONSTRUCTED
 from agentx.review.decisions import Decisions
 from agentx.review.items import pairs, read_items
 from agentx.review.session import Review, write_records
@@ -23,7 +25,7 @@ def run(config: Config) -> Path:
     file of decisions."""
     options = cast(ReviewSettings, config.job)
     if not options.files:
-        raise ConfigError("job.files=[]: name the trajectories to review, e.g. job.files=[outputs/construct/a.jsonl]")
+        options = replace(options, files=_constructed(options, config.paths.output))
     state = Path(options.state) if options.state else default_state(options, config.paths.output)
     read = [read_items(Path(file)) for file in options.files]
     decisions = Decisions(state)
@@ -44,6 +46,17 @@ def run(config: Config) -> Path:
     print(", ".join(f"{count} {name}" for name, count in counts.items()))
     print(f"reviewed      {path}")
     return path
+
+
+def _constructed(options: ReviewSettings, output: Path) -> list[str]:
+    """What job=construct has kept. Raises ConfigError where there is nothing, and where two sides are to be named."""
+    folder = output / CONSTRUCTED
+    found = [str(path) for path in sorted(folder.glob("*.jsonl")) if path.stat().st_size]
+    if options.mode == "compare" or not found:
+        example = "[one.jsonl,other.jsonl]" if options.mode == "compare" else f"[{folder}/a.jsonl]"
+        none = "" if options.mode == "compare" else f"; {folder} holds none (job=construct makes some)"
+        raise ConfigError(f"job.files=[]: name the trajectories to review, e.g. job.files={example}{none}")
+    return found
 
 
 def default_state(options: ReviewSettings, output: Path) -> Path:

@@ -174,6 +174,17 @@ def test_what_the_server_refuses_is_one_clear_line(construct, answer, says):
     assert "Traceback" not in done.stderr and "construct-secret" not in done.stderr + done.stdout
 
 
+def test_quota_that_goes_in_the_middle_leaves_what_is_finished_as_data(construct, made, simulated_teacher):
+    teacher = simulated_teacher(*SMALL, size=4, rates={})
+    gone = refusing(429, "insufficient_quota", "You exceeded your current quota")
+    options = ["data.size=4", "job.concurrency=1", *SMALL]
+    with Server(lambda body: (teacher.answer if len(teacher.record) < 30 else gone)(body)) as server:
+        done = construct(*options, url=server.url)
+        assert done.returncode == 1 and "no credit left" in done.stderr
+        (kept, report) = made("constructed/*.jsonl"), made("construction/*/verified.jsonl")
+        assert 0 < len(kept) == len(report) < 4 and f"{len(kept)} verified" in done.stdout
+
+
 def test_no_key(construct):
     done = construct("teacher=gpt-4", key="")
     assert done.returncode == 1

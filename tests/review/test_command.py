@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -32,9 +33,18 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
     assert done.returncode == 1 and "does not exist" in done.stderr and "Traceback" not in done.stderr
 
 
-def test_nothing_to_review_is_one_line() -> None:
-    done = run()
+def test_nothing_to_review_is_one_line(tmp_path: Path) -> None:
+    done = run(f"paths.output={tmp_path}")
     assert done.returncode == 2 and "name the trajectories" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_without_files_it_is_what_was_constructed(made: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "out" / "constructed"
+    folder.mkdir(parents=True)
+    shutil.copy(made, folder / "made.jsonl")
+    (folder / "none-kept.jsonl").touch()
+    done = run(f"paths.output={tmp_path}/out")
+    assert done.returncode == 0 and "0 accepted, 0 edited, 0 rejected, 3 open" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize(
