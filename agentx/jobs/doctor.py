@@ -8,17 +8,28 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from netrc import NetrcParseError, netrc
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from agentx.config import Config, load
 from agentx.errors import UserError
+from agentx.jobs.assignments import active, assignments
+from agentx.models.addresses import is_local, key_variable, read_key, server_urls, shown
+from agentx.models.identity import is_served
 
 LEAST_DISK, ENOUGH_DISK = 0.2, 5.0
 """GiB: below the first nothing can be kept; below the second an adapter or a model may not fit"""
+VLLM_REMEDY = (
+    "make vllm on a CPU, pip install -e '.[vllm]' with a GPU, then start run.py with that environment's python, e.g. "
+    ".venv-vllm/bin/python"
+)
+SERVER_PATIENCE = 3.0
+"""seconds for a server nearby to take a connection"""
 BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "auto": 2.0}
 
 
@@ -107,18 +118,48 @@ def disk(config: Config) -> Iterator[Check]:
 
 
 def back_ends(config: Config) -> Iterator[Check]:
-    """Packages, and the key of a model behind an API; whether it is right is not asked."""
-    for name, package, command in (
-        ("vLLM", "vllm", "pip install 'agentx[vllm]'"),
-        ("bitsandbytes", "bitsandbytes", "pip install bitsandbytes"),
+    """What the models of the roles that the method asks are run with: packages, and the keys of those behind servers;
+    whether a key is right is not asked."""
+    given = assignments(config)
+    played = {role: given[role] for role in active(config)}
+    in_vllm = any(each.backend.name == "vllm" and each.model.kind == "local" for each in played.values())
+    for name, package, command, needed in (
+        ("vLLM", "vllm", VLLM_REMEDY, in_vllm),
+        ("bitsandbytes", "bitsandbytes", "pip install bitsandbytes", config.tuning.name == "qlora"),
     ):
         found = find_spec(package) is not None
-        needed = config.backend.name == package or (package == "bitsandbytes" and config.tuning.name == "qlora")
-        yield Check(name, found, "installed" if found else "not installed", command, needed)
-    if config.model.kind == "api":
-        variable = getattr(config.backend, "api_key_env", None) or config.model.api_key_env or "OPENAI_API_KEY"
-        found = bool(os.environ.get(variable))
-        yield Check("API key", found, f"{variable} is {'set' if found else 'not set'}", f"export {variable}=…", True)
+        yield Check(name, found, "installed" if found else "not installed in this environment", command, needed)
+    for role, each in played.items():
+        variable = key_variable(each.model, each.backend)
+        if variable is None or (role != "policy" and each == played["policy"]):
+            continue
+        found, needed = bool(os.environ.get(variable, "").strip()), False
+        if not found:
+            try:
+                read_key(each.model, each.backend)
+            except UserError:
+                needed = True
+        detail = f"{variable}, for {each.model.name}, is {'set' if found else 'not set'}"
+        yield Check(
+            "API key" if role == "policy" else f"API key of the {role}", found, detail, f"export {variable}=…", needed
+        )
+
+
+def servers(config: Config) -> Iterator[Check]:
+    """Whether somebody listens where a role's model is served on this machine or network."""
+    given = assignments(config)
+    served = [given[role] for role in active(config) if is_served(given[role].model, given[role].backend)]
+    urls = [url for each in served for url in server_urls(each.model, each.backend)]
+    for url in dict.fromkeys(filter(is_local, urls)):
+        parts = urlsplit(url)
+        try:
+            port = parts.port or (443 if parts.scheme == "https" else 80)
+            socket.create_connection((str(parts.hostname), port), timeout=SERVER_PATIENCE).close()
+            found = True
+        except OSError:
+            found = False
+        remedy = "start it (job=serve prints how), or mend base_url"
+        yield Check(f"server {shown(url)}", found, "listens" if found else "nobody listens there", remedy, True)
 
 
 def tasks(config: Config) -> Iterator[Check]:
@@ -173,6 +214,7 @@ def _in_netrc(host: str) -> bool:
 PARTS: tuple[str, ...] = (
     "agentx.jobs.doctor:machine",
     "agentx.jobs.doctor:back_ends",
+    "agentx.jobs.doctor:servers",
     "agentx.jobs.doctor:tasks",
     "agentx.jobs.doctor:logging_in",
 )
@@ -183,6 +225,16 @@ QUICK: tuple[Callable[[Config], Iterator[Check]], ...] = (disk, logging_in)
 def before_a_run(config: Config) -> None:
     """The checks that cost a run nothing and spare it a late failure. Raises UserError for the first that fails."""
     for part in QUICK:
-        for check in part(config):
-            if check.needed and not check.works:
-                raise UserError(f"{check.part}: {check.detail}; {check.remedy}")
+        _refuse(part(config))
+
+
+def before_calls(config: Config) -> None:
+    """Those of policy, planner and judge, for a cell that still has episodes to play: they may be first asked hours
+    later, after a tuning. A server may well be started meanwhile. Raises UserError for the first that fails."""
+    _refuse(back_ends(config))
+
+
+def _refuse(checks: Iterator[Check]) -> None:
+    for check in checks:
+        if check.needed and not check.works:
+            raise UserError(f"{check.part}: {check.detail}; {check.remedy}")

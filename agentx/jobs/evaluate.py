@@ -49,6 +49,8 @@ def run_cell(config: Config, *, may_train: bool) -> Path:
     with claimed(directory / EPISODES, wait=not puts_jobs_off(), dead_after=config.sweep.dead_after):
         follow(directory)
         finished = is_finished(directory)
+        if not finished:
+            doctor.before_calls(config)
         with tracked(config, directory, finished=finished) as run:
             adapter = None
             if plan is not None:

@@ -282,14 +282,25 @@ def trio(scripted_server: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_planner_and_judge_of_their_own(trio: tuple[Any, Any, list[str]], tmp_path: Path) -> None:
+    """As a process: tiny in it, planner and judge behind servers."""
     planner, judge, options = trio
-    cell = play(tmp_path / "out", *options)
+    done = run(tmp_path / "out", *options)
+    assert done.returncode == 0 and CANARY not in done.stdout + done.stderr, done.stderr[-2000:]
+    (cell,) = (tmp_path / "out" / "cells").iterdir()
     assert {body["model"] for body in planner.bodies} == {"planner"} and planner.keys[0] == "Bearer none"
     assert {body["model"] for body in judge.bodies} == {"judge"} and judge.keys[0] == f"Bearer {CANARY}"
     calls = [call for trajectory in ResultStore(cell).trajectories() for call in trajectory.calls]
     for role, server in (("planner", planner), ("judge", judge)):
         assert sum(call.role == role for call in calls) == len(server.bodies) > 0
     spending = summary_of(cell)["spending"]
+    for role, server in (("planner", planner), ("judge", judge)):
+        used, number = spending["roles"][role], len(server.bodies)
+        assert [used[k] for k in ("calls", "prompt_tokens", "cached_tokens", "completion_tokens")] == [
+            n * number for n in (1, 50, 8, 8)
+        ]
+    local = [call for call in calls if call.role == "policy"]
+    assert spending["roles"]["policy"]["calls"] == len(local) > 0
+    assert spending["roles"]["policy"]["prompt_tokens"] == sum(call.prompt_tokens for call in local)
     assert spending["roles"]["judge"]["cost"] == pytest.approx(
         len(judge.bodies) * (42 * 100 + 8 * 100 + 8 * 1000) / 1e6
     )
