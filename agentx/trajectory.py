@@ -6,6 +6,7 @@ through `Trajectory.from_dict`; reports draw the search tree from it without run
 
 from __future__ import annotations
 
+import json
 from dataclasses import asdict, dataclass, field, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
@@ -157,6 +158,11 @@ class Trajectory:
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+    def to_json(self) -> str:
+        """`to_dict` on one line, in ASCII: lone surrogates, which model output may hold, stay writable that way."""
+        # `asdict` copies every value first: a large part of what an evaluation took beside model and environment.
+        return json.dumps(self, default=vars, separators=(",", ":"))
 
     @classmethod
     def from_dict(cls, record: dict[str, Any]) -> Trajectory:

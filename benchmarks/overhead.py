@@ -100,7 +100,11 @@ class TimedModel:
         return replace(completion, text=f"THOUGHT: on\nACTION: {ACTIONS[request.step % len(ACTIONS)]}")
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
-        return int(self._model.count_tokens(messages))
+        started = time.thread_time()
+        try:
+            return int(self._model.count_tokens(messages))
+        finally:
+            self._meter.cpu["rendering"] += time.thread_time() - started
 
     async def close(self) -> None:
         await self._model.close()

@@ -78,8 +78,7 @@ class ResultStore:
         """Keep a finished episode. Raises OSError (disk full …), in which case nothing of it is kept."""
         failed = trajectory.outcome is Outcome.INFRASTRUCTURE_ERROR
         path = self.infrastructure_path if failed else self.episodes_path
-        # Escaping everything beyond ASCII keeps lone surrogates, which model output may hold, writable.
-        line = json.dumps(trajectory.to_dict(), separators=(",", ":")).encode("ascii") + b"\n"
+        line = trajectory.to_json().encode("ascii") + b"\n"
         with _locked(path) as descriptor:
             _set_torn_tail_aside(path, descriptor)
             size = os.fstat(descriptor).st_size

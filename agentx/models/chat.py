@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Protocol, runtime_checkable
 
 from agentx.conversation import Message
@@ -51,7 +52,7 @@ class Request:
     role: str = "policy"
     purpose: Purpose = Purpose.ACT
 
-    @property
+    @cached_property
     def seed(self) -> int:
         """31 bits, the range every back end accepts."""
         fields = (self.run_seed, self.sample, self.trial, self.path, self.step, self.branch, self.role, self.purpose)

@@ -54,6 +54,8 @@ class Renderer:
         self.encoder = ContextualEncoder(tokenizer)
         self._layout = lru_cache(maxsize=4096)(self._find_layout)
         self.choices = lru_cache(maxsize=256)(self._write_choices)
+        # Whether a prompt fits is asked before each call; branches and the call cache ask for the same prompt again.
+        self._prompt = lru_cache(maxsize=64)(self._write_prompt)
         exchange = self._layout(("user", "assistant", "user"), False)
         written = "".join(exchange.literals)
         self.encoder.protect(marker for marker in TEXT_MARKERS if marker in self.jinja or marker in written)
@@ -143,11 +145,14 @@ class Renderer:
 
     def prompt(self, messages: Sequence[Message]) -> list[int]:
         """What a model is given to reply to `messages`."""
-        return self.render(messages, add_generation_prompt=True).ids
+        return list(self._prompt(tuple(messages)))
+
+    def _write_prompt(self, messages: tuple[Message, ...]) -> tuple[int, ...]:
+        return tuple(self.render(messages, add_generation_prompt=True).ids)
 
     def count_tokens(self, messages: Sequence[Message]) -> int:
         """Length of `prompt(messages)`."""
-        return len(self.prompt(messages))
+        return len(self._prompt(tuple(messages)))
 
     def _write_choices(self, choices: tuple[str, ...]) -> ChoiceTokens:
         """The tokens of each of `choices` as a reply: those that tuning would mark as trained.

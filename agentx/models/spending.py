@@ -10,7 +10,7 @@ import asyncio
 import json
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from agentx.conversation import Message
@@ -104,7 +104,7 @@ class Ledger:
         """The call is over. None: it was refused or failed, and cost nothing."""
         self._in_flight -= 1
         if spent is not None:
-            line = json.dumps({"role": role, **{k: v for k, v in asdict(spent).items() if v}}) + "\n"
+            line = json.dumps({"role": role, **{k: v for k, v in vars(spent).items() if v}}) + "\n"
             os.write(self._descriptor, line.encode())
 
     def cost(self) -> float:

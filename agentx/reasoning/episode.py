@@ -13,7 +13,7 @@ from agentx.models.chat import ContextOverflow, Request, Roles, Sampling
 from agentx.models.trimming import trim
 from agentx.reasoning.budget import Budget
 from agentx.reasoning.settings import BudgetSettings, MethodSettings
-from agentx.reasoning.styles import Style, normalise
+from agentx.reasoning.styles import ParsedReply, Style, normalise
 from agentx.tasks.environment import Action, Environment, StepResult
 from agentx.trajectory import Candidate, ModelCall, Path, Purpose, Step, Trajectory
 
@@ -90,7 +90,7 @@ class Episode:
 
     def _fitting(self, messages: Sequence[Message]) -> Sequence[Message]:
         """`messages`, or what `method.long_history=trim` leaves of them so that the longest reply has room. What cannot
-        be shortened so far stays: the model then says that it does not fit."""
+        be shortened so far stays: the reply gets what room there is, and without any the model says so."""
         if self.settings.long_history != "trim":
             return messages
         model = self.roles.policy
@@ -181,13 +181,15 @@ class Episode:
 
     def note_loop(self, steps: Sequence[Step]) -> None:
         """Count a loop at the newest of `steps` where it repeats the action of the two before it."""
+        if len(steps) < LOOP_LENGTH:
+            return
         latest = [step.candidate.action for step in steps[-LOOP_LENGTH:]]
         actions = {None if action is None else self.normalise(action) for action in latest}
-        if len(latest) == LOOP_LENGTH and len(actions) == 1 and None not in actions:
+        if len(actions) == 1 and None not in actions:
             self.notice("loop", steps[-1])
 
     def history_text(self, candidate: Candidate) -> str:
-        return self.style.history_text(candidate.reply, self.style.parse(candidate.reply))
+        return self.style.history_text(candidate.reply, ParsedReply(candidate.action, candidate.thought))
 
 
 def end_path(path: Path, result: StepResult) -> None:

@@ -161,8 +161,9 @@ class MethodSettings:
     """paths at most"""
     num_branch: int = 1
     """candidate replies a step"""
-    long_history: str = "end"
-    """a dialogue that leaves no room for a reply: end the path as context_limit | trim it by AgentBench's rule"""
+    long_history: str = "trim"
+    """a dialogue that leaves no room for the longest reply: trim it by AgentBench's rule | end the path as
+    context_limit"""
     max_tokens: ReplyTokens = field(default_factory=ReplyTokens)
     decompose: DecomposeSettings = field(default_factory=DecomposeSettings)
     backtrack: BacktrackSettings = field(default_factory=BacktrackSettings)
