@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -43,7 +44,9 @@ def test_all_candidates_are_ranked_by_the_models_score(classifier: Path, make_st
     page = parse_page(step.html, step.where)
     nodes = find(page, [*step.positives, *step.negatives])
     scores = {name: ranker._scores(query(step), [described_around(page, node)])[0] for name, node in nodes.items()}
-    assert sorted(ranks, key=lambda name: ranks[name]) == sorted(scores, key=lambda name: -scores[name])
+    ordered = [scores[name] for name in sorted(ranks, key=lambda name: ranks[name])]
+    # Alone and in a batch a score may differ in its last digits, so that near ties are in any order.
+    assert all(better > worse - 1e-5 for better, worse in pairwise(ordered)) and ordered[0] > ordered[-1] + 1e-5
 
 
 def test_an_element_is_told_apart_from_what_is_around_it(make_step: Any) -> None:
