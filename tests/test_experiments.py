@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from functools import cache
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import yaml
 from hydra import compose, initialize_config_dir
 
 from agentx import config as configuration
+from agentx.experiments import GROUP, cells_of, command, jobs_of, lines_of
 from agentx.jobs.needs import describe, needs_of
-from agentx.jobs.sweep import jobs_of, lines_of
 from agentx.reports.paper_values import paper_cells
+from agentx.reports.planned import settings_key
 
 ROOT = Path(__file__).resolve().parents[1]
 EXPERIMENTS = sorted(path.stem for path in (ROOT / "experiments").glob("*.yaml") if path.stem != "demo")
@@ -73,6 +75,34 @@ def test_a_table_has_a_cell_for_every_number_the_paper_prints(table):
 def test_commercial_models_cost_money_and_name_their_keys():
     text = describe(needs_of(cells("figure1", "paper")))
     assert "gpt-4: about" in text and "US dollars" in text and "OPENAI_API_KEY" in text
+
+
+@pytest.mark.parametrize(("experiment", "scale"), [(name, "tiny") for name in EXPERIMENTS] + [("table1", "paper")])
+def test_the_command_for_a_cell_runs_that_cell_and_no_other(experiment, scale):
+    """Of the last cell, which another line's options tell from the first."""
+    *_, last = cells_of(experiment, scale)
+    program, script, *options = shlex.split(command([f"experiments={experiment}", f"scale={scale}", *last]))
+    assert (program, script) == ("python", "run.py")
+    assert not any(option == "-m" or option.startswith(GROUP) for option in options)
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        composed = compose("config", overrides=options, return_hydra_config=True)
+        assert composed.hydra.mode is None
+        del composed["hydra"]
+        alone = configuration.from_hydra(composed)
+        assert alone == cells(experiment, scale)[-1]
+    assert settings_key(alone.resolved) == settings_key(cells(experiment, scale)[-1].resolved)
+
+
+def test_an_experiments_own_values_hold_in_its_cells():
+    """Also where conf/config.yaml has another value for the same option."""
+    assert {config.evaluation.trials for config in cells("hallucination", "tiny")} == {3}
+    assert "evaluation.trials=3" in command(["experiments=hallucination", "scale=tiny", "task=os"]).split()
+
+
+def test_the_cells_of_an_experiment_are_different_cells():
+    for experiment in EXPERIMENTS:
+        made = [settings_key(config.resolved) for config in cells(experiment, "tiny")]
+        assert len(set(made)) == len(made), experiment
 
 
 def test_a_scale_that_an_experiment_does_not_have_is_refused():

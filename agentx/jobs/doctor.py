@@ -30,7 +30,6 @@ VLLM_REMEDY = (
 )
 SERVER_PATIENCE = 3.0
 """seconds for a server nearby to take a connection"""
-BYTES = {"float32": 4.0, "float16": 2.0, "bfloat16": 2.0, "auto": 2.0}
 
 
 @dataclass(frozen=True)
@@ -75,8 +74,7 @@ def _note(checks: list[Check]) -> str:
 
 
 def machine(config: Config) -> Iterator[Check]:
-    """Devices, memory against the model, disk."""
-    import psutil
+    """Devices and disk."""
     import torch
 
     wanted = config.trainer.accelerator in ("gpu", "cuda") or getattr(config.backend, "device", "auto") == "cuda"
@@ -84,25 +82,7 @@ def machine(config: Config) -> Iterator[Check]:
     yield Check(
         "GPU", bool(names), ", ".join(names) or "none that torch sees", "trainer=cpu, or https://pytorch.org", wanted
     )
-    if config.model.kind == "local" and config.backend.name == "transformers":
-        free = psutil.virtual_memory().available
-        where = "memory"
-        if names:
-            free, where = torch.cuda.mem_get_info()[0], "GPU memory"
-        yield _memory(config, free, where)
     yield from disk(config)
-
-
-def _memory(config: Config, free: float, where: str) -> Check:
-    """The weights alone: keys, values and activations come on top."""
-    billions = getattr(config.model, "parameters", None)
-    if not billions:
-        return Check("memory", True, f"{free / 2**30:.1f} GiB {where} free; the model's size is not known")
-    quantised = config.tuning.name == "qlora" and where == "GPU memory"
-    need = 1e9 * float(billions) * (0.5 if quantised else BYTES[str(config.model.dtype)])
-    fits = need <= free
-    detail = f"{free / 2**30:.1f} GiB {where} free, the weights of {config.model.name} take {need / 2**30:.1f}"
-    return Check("memory", fits, detail, "a smaller model, or tuning=qlora on a GPU", True)
 
 
 def disk(config: Config) -> Iterator[Check]:
@@ -213,6 +193,7 @@ def _in_netrc(host: str) -> bool:
 
 PARTS: tuple[str, ...] = (
     "agentx.jobs.doctor:machine",
+    "agentx.jobs.memory_check:memory",
     "agentx.jobs.doctor:back_ends",
     "agentx.jobs.doctor:servers",
     "agentx.jobs.doctor:tasks",

@@ -16,7 +16,7 @@ from hydra.types import RunMode
 from agentx.config import Config, load
 from agentx.errors import UserError
 from agentx.evaluation.store import EPISODES
-from agentx.jobs import cells, doctor, ranks
+from agentx.jobs import cells, doctor, memory_check, ranks
 from agentx.jobs.assignments import assignments, own_models
 from agentx.jobs.claims import claimed
 from agentx.jobs.job_log import follow, is_finished
@@ -51,6 +51,7 @@ def run_cell(config: Config, *, may_train: bool) -> Path:
         finished = is_finished(directory)
         if not finished:
             doctor.before_calls(config)
+            memory_check.require_generating(config)
         with tracked(config, directory, finished=finished) as run:
             adapter = None
             if plan is not None:

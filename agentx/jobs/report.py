@@ -23,10 +23,11 @@ def run(config: Config) -> Path:
 
 def write(output: Path) -> Report:
     """The report over every evaluated cell below `output`."""
+    from agentx.reports.planned import PLANS
     from agentx.reports.report import write_report
 
     write_curves(sorted((output / "adapters").glob("*/adapter")), output / "report")
-    return write_report(output / "cells", output / "report")
+    return write_report(output / "cells", output / "report", plans=output / PLANS)
 
 
 def print_cells(cells: Sequence[Path], output: Path) -> None:
@@ -60,3 +61,5 @@ def _say_where(report: Report) -> None:
         f"report        {report.html}  (also {report.markdown.name}, {report.csv.name}, tables and figures beside it)"
     )
     print(f"trajectories  {report.episodes}")
+    if report.missing:
+        print(f"still to run  {report.missing} cells of sweeps; the report has the command for each")

@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from agentx.errors import ConfigError
 from agentx.jobs.job_record import (
     FAILED,
     PASSED,
@@ -64,38 +61,6 @@ def puts_jobs_off() -> bool:
     """Whether a job that another process works on is put off, because this sweep comes back to it; else it waits."""
     hydra = HydraConfig.get()
     return hydra.mode == RunMode.MULTIRUN and str(hydra.sweeper.get("_target_")) == SWEEPER
-
-
-def lines_of(cells: Any, scale: str | None) -> list[Any]:
-    """The experiment's lines at that scale. Raises ConfigError where it has none."""
-    if not isinstance(cells, Mapping):
-        return list(cells)
-    if scale not in cells:
-        raise ConfigError(f"scale={scale}: this experiment has cells for scale={' and scale='.join(map(str, cells))}")
-    return list(cells[scale])
-
-
-def jobs_of(
-    params: Mapping[str, Any], lines: Iterable[str | Sequence[str]], arguments: Sequence[str]
-) -> list[list[str]]:
-    """The overrides of every job: the combinations within each line, for all lines, without repetitions.
-
-    `params` and `arguments` (the command line) hold for every line; an argument replaces what `params` or the line say
-    of the same option. Without lines, `params` and `arguments` alone are combined. Raises ConfigError.
-    """
-    given = [f"{key}={value}" for key, value in params.items()]
-    parser = OverridesParser.create()
-    typed = parser.parse_overrides(list(arguments))
-    settled = {override.get_key_element() for override in typed}
-    jobs: dict[tuple[str, ...], None] = {}
-    for line in lines or [()]:
-        options = [*given, *(line.split() if isinstance(line, str) else line)]
-        own = [o for o in parser.parse_overrides(options) if o.get_key_element() not in settled]
-        if any(o.is_sweep_override() and not o.is_discrete_sweep() for o in [*own, *typed]):
-            raise ConfigError("a sweep over an interval needs a sweeper that draws from it; list values instead")
-        for batch in BasicSweeper.split_arguments([*own, *typed], None):
-            jobs.update(dict.fromkeys(tuple(job) for job in batch))
-    return [list(job) for job in jobs]
 
 
 class SweepCallback(Callback):

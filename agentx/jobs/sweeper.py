@@ -20,6 +20,7 @@ from omegaconf import OmegaConf
 from agentx import config as configuration
 from agentx.config import Config
 from agentx.errors import UserError
+from agentx.experiments import jobs_of, lines_of
 from agentx.jobs.claims import wait_for_any
 from agentx.jobs.job_record import (
     FAILED,
@@ -34,7 +35,8 @@ from agentx.jobs.job_record import (
     write_record,
 )
 from agentx.jobs.needs import describe, needs_of
-from agentx.jobs.sweep import conclude, jobs_of, lines_of
+from agentx.jobs.sweep import conclude
+from agentx.reports.planned import write_plan
 
 log = logging.getLogger(__name__)
 
@@ -66,6 +68,7 @@ class CellSweeper(BasicSweeper):
         log.info("%d jobs, all valid", len(jobs))
         if configs and configs[0].sweep.dry_run:
             return []
+        write_plan(jobs, configs)
         directory = Path(self.config.hydra.sweep.dir)
         directory.mkdir(parents=True, exist_ok=True)
         OmegaConf.save(self.config, directory / "multirun.yaml")

@@ -42,7 +42,7 @@ def plan_adapter(config: Config) -> AdapterPlan:
     """What the configuration's adapter is made of. Raises UserError for data or weights that are not there."""
     from agentx.models.loading import load_renderer
     from agentx.tuning.base import check_tunable, weights_digest
-    from agentx.tuning.run import NOT_DECISIVE
+    from agentx.tuning.settings import NOT_DECISIVE
 
     sets = tuning_data(config)
     settings = {name: value for name, value in cells.plain(config.tuning).items() if name not in NOT_DECISIVE}

@@ -76,6 +76,11 @@ class Row:
         return int(self.config.get("seed") or 0)
 
     @property
+    def trials(self) -> int:
+        """Episodes per sample."""
+        return int(self._option("evaluation", "trials", 1))
+
+    @property
     def label(self) -> str:
         """The task's label, which says so when its data is generated."""
         return str(self.summary["label"])

@@ -101,6 +101,18 @@ def name_of(pool: Pool, factor: str) -> str:
     return row.method + widths + (" (oracle)" if row.uses_oracle else "")
 
 
+NAMES = ("model", "method", "tuning", "data", "λ")
+"""what distinguishes the lines of one task, a column each"""
+
+
+def names_of(pool: Pool) -> list[str]:
+    """A value for each of NAMES."""
+    row = pool.row
+    ratio = "–" if row.agent_ratio is None else f"{row.agent_ratio:g}"
+    tuned = "untuned" if row.tuning == "none" else row.tuning
+    return [row.model, name_of(pool, "method"), tuned, row.data or "–", ratio]
+
+
 def _pairs(pools: Sequence[Pool]) -> Iterator[tuple[Pool, Pool, str]]:
     parts = {id(pool): identity(pool.row) for pool in pools}
     for a, b in combinations(pools, 2):

@@ -125,22 +125,24 @@ class Pool:
                 found[cell.sample_of(episode), 1000 * cell.row.seed + episode.trial] = float(getattr(episode, name))
         return found
 
-    def events(self, failure: str) -> dict[str, tuple[float, float]]:
-        """By sample: steps with that failure, and all steps."""
+    def events(self, failure: str, *, well_formed: bool = False) -> dict[str, tuple[float, float]]:
+        """By sample: steps with that failure, and all steps, or all whose format was right."""
         found: dict[str, tuple[float, float]] = {}
         for cell in self.cells:
             for episode in cell.episodes:
                 events, steps = found.get(cell.sample_of(episode), (0.0, 0.0))
-                found[cell.sample_of(episode)] = (events + episode.failures[failure], steps + episode.steps)
+                counted = episode.steps - (episode.failures["format_error"] if well_formed else 0)
+                found[cell.sample_of(episode)] = (events + episode.failures[failure], steps + counted)
         return found
 
     def success(self) -> Interval:
-        return success_interval([[value > 0 for value in trials] for trials in self._clusters("success")])
+        return success_interval([[value > 0 for value in trials] for trials in self.trials("success")])
 
     def reward(self) -> Interval:
-        return mean_interval(self._clusters("reward"))
+        return mean_interval(self.trials("reward"))
 
-    def _clusters(self, name: str) -> list[list[float]]:
+    def trials(self, name: str) -> list[list[float]]:
+        """`success` or `reward` of every trial, one list a sample."""
         clusters: dict[str, list[float]] = {}
         for (sample, _), value in sorted(self.values(name).items()):
             clusters.setdefault(sample, []).append(value)
@@ -171,7 +173,9 @@ def identity(row: Row) -> dict[str, str]:
         "method": f"{row.num_path} {row.num_branch} "
         + _text(row.config.get("method"), "num_path", "num_branch")
         + _text(row.config.get("budget")),
-        "task": _text(row.config.get("task"), "seed", "samples", "prompt"),
+        # As many trials: with more of them the same samples say more, in a cell of its own.
+        "task": _text(row.config.get("task"), "seed", "samples", "prompt")
+        + _text(row.config.get("evaluation", {}).get("trials", 1)),
     }
 
 

@@ -7,10 +7,10 @@ from statistics import median
 
 from agentx.evaluation.effects import paired_rates
 from agentx.evaluation.metrics import FAILURES
-from agentx.evaluation.statistics import holm, success_interval
-from agentx.reports.comparisons import name_of
+from agentx.evaluation.statistics import PairedTest, holm, success_interval
+from agentx.reports.comparisons import NAMES, name_of, names_of
 from agentx.reports.facts import EpisodeFacts, Pool, identity
-from agentx.reports.tables import Table, percent, with_interval
+from agentx.reports.tables import Table, percent, with_interval, with_shared_caption
 
 WORDS = {
     "format_error": "format errors",
@@ -40,17 +40,17 @@ def rates_table(pools: Sequence[Pool]) -> Table | None:
     for pool in pools:
         episodes = _episodes(pool)
         steps = sum(episode.steps for episode in episodes)
-        rates = [_rate(pool, failure) for failure in FAILURES]
+        rates = [_event_rate(pool.events(failure)) for failure in FAILURES]
         ends = [f"{100 * sum(e.outcome == end for e in episodes) / len(episodes):.0f}" for end in ENDS]
-        rows.append([_name(pool), pool.row.label, str(pool.n), f"{steps:,}", *rates, *ends])
+        rows.append([*names_of(pool), pool.row.label, str(pool.n), f"{steps:,}", *rates, *ends])
     notes = [
         "% of environment steps, over all paths, with 95 % intervals that allow for the steps of one sample hanging "
         "together (Wilson, Rao-Scott); an invalid action is well-formed but refused, hallucinated objects included; "
         "a loop is the third equal action in a row and every one after it",
         "the last columns: % of episodes by how they ended",
     ]
-    columns = ["cell", "task", "n", "steps", *WORDS.values(), *ENDS.values()]
-    return Table("Failures", columns, rows, notes)
+    columns = [*NAMES, "task", "n", "steps", *WORDS.values(), *ENDS.values()]
+    return with_shared_caption(Table("Failures", columns, rows, notes), [*NAMES, "task"])
 
 
 ENDS = {
@@ -67,7 +67,8 @@ def tuning_table(pools: Sequence[Pool]) -> Table | None:
     """Failure rates before and after tuning on the same samples: the paper's claim that tuning cuts format errors and
     hallucinations, measured. None where no model was evaluated both as it is and tuned."""
     parts = {id(pool): identity(pool.row) for pool in pools}
-    lines, p_values = [], []
+    lines: list[list[str]] = []
+    tests: dict[int, PairedTest] = {}
     for before in pools:
         if before.row.tuning != "none":
             continue
@@ -75,30 +76,59 @@ def tuning_table(pools: Sequence[Pool]) -> Table | None:
             same = all(parts[id(before)][name] == parts[id(after)][name] for name in ("model", "method", "task"))
             if after.row.tuning == "none" or not same or before.row.label != after.row.label:
                 continue
-            for failure, words in WORDS.items():
-                a, b = before.events(failure), after.events(failure)
-                shared = set(a) & set(b)
+            for words, failure, well_formed in BEFORE_AND_AFTER:
+                a, b = (_with_steps(pool.events(failure, well_formed=well_formed)) for pool in (before, after))
+                shared = sorted(set(a) & set(b))
                 if not shared:
                     continue
-                test = paired_rates(a, b)
-                interval = f"{_points(test.difference)} [{_points(test.low)}, {_points(test.high)}]"
-                name = f"{after.row.model}, {name_of(after, 'method')}: {name_of(after, 'training')}"
-                rates = [_rate(pool, failure, shared) for pool in (before, after)]
-                lines.append([name, before.row.label, words, str(test.n), *rates, interval])
-                p_values.append(test.p_value)
+                rates = [_event_rate({sample: events[sample] for sample in shared}) for events in (a, b)]
+                line = [*names_of(after), before.row.label, words, str(len(shared)), *rates]
+                # Where nothing happened there is nothing to test, nor to correct for.
+                if any(events[sample][0] for events in (a, b) for sample in shared):
+                    tests[len(lines)] = paired_rates(a, b)
+                lines.append(line)
     if not lines:
         return None
-    adjusted = holm(p_values)
-    rows = [
-        [*line, f"{p:.3f}", f"{q:.3f}{'*' if q < 0.05 else ''}"]
-        for line, p, q in zip(lines, p_values, adjusted, strict=True)
-    ]
-    columns = ["cell", "task", "failure", "samples", "before tuning", "after", "after - before", "p", "p (Holm)"]
+    adjusted = _adjusted(tests, [line[len(NAMES)] for line in lines])
+    rows = [[*line, *_tested(tests.get(i), adjusted.get(i))] for i, line in enumerate(lines)]
+    columns = [*NAMES, "task", "failure", "samples", "before tuning", "after", "after - before", "p", "p (Holm)"]
+    verdict = f"{sum(p < 0.05 for p in adjusted.values())} of {len(adjusted)} tested differences are more than chance"
     notes = [
-        "% of environment steps on the samples both cells have, with 95 % intervals; p: before and after change sides "
-        "within samples; p (Holm) is corrected for all lines"
+        f"{verdict} would explain (* p (Holm) below 0.05)",
+        "% of environment steps on the samples both have, with 95 % intervals; p: before and after change sides within "
+        "samples; p (Holm) is corrected for all differences on the same task; –: it never happened",
+        "well-formed: of the steps whose format was right, because only these can hold an invalid action: a model that "
+        "learns the format gets more chances to name something that is not there",
     ]
-    return Table("Before and after tuning", columns, rows, notes)
+    return with_shared_caption(Table("Before and after tuning", columns, rows, notes), [*NAMES, "task"])
+
+
+BEFORE_AND_AFTER = (
+    *((words, failure, False) for failure, words in WORDS.items()),
+    ("invalid, well-formed", "invalid_action", True),
+    ("hallucinated, well-formed", "hallucinated_object", True),
+)
+"""what a line says, of which failure, and whether of the steps alone whose format was right"""
+
+
+def _with_steps(events: dict[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+    return {sample: counts for sample, counts in events.items() if counts[1]}
+
+
+def _adjusted(tests: dict[int, PairedTest], tasks: Sequence[str]) -> dict[int, float]:
+    """p-values after Holm's correction over the lines of each task, by line."""
+    found: dict[int, float] = {}
+    for task in dict.fromkeys(tasks):
+        family = [i for i in tests if tasks[i] == task]
+        found.update(zip(family, holm([tests[i].p_value for i in family]), strict=True))
+    return found
+
+
+def _tested(test: PairedTest | None, adjusted: float | None) -> list[str]:
+    if test is None or adjusted is None:
+        return ["–", "–", "–"]
+    interval = f"{_points(test.difference)} [{_points(test.low)}, {_points(test.high)}]"
+    return [interval, f"{test.p_value:.3f}", f"{adjusted:.3f}{'*' if adjusted < 0.05 else ''}"]
 
 
 def judge_table(pools: Sequence[Pool]) -> Table | None:
@@ -212,13 +242,9 @@ def _name(pool: Pool) -> str:
     return f"{pool.row.model}, {name_of(pool, 'training')}, {name_of(pool, 'method')}"
 
 
-def _rate(pool: Pool, failure: str, only: set[str] | None = None) -> str:
-    clusters = [
-        [True] * int(events) + [False] * int(steps - events)
-        for sample, (events, steps) in pool.events(failure).items()
-        if steps and (only is None or sample in only)
-    ]
-    return _share(clusters)
+def _event_rate(events: dict[str, tuple[float, float]]) -> str:
+    """From events and steps by sample."""
+    return _share([[True] * int(some) + [False] * int(steps - some) for some, steps in events.values() if steps])
 
 
 def _share(clusters: Sequence[Sequence[bool]]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from matplotlib import rc_context
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator, StrMethodFormatter
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from agentx.reports.collect import METHOD_ORDER, Row
 from agentx.reports.paper_values import benchmark_of, paper_tables
@@ -66,35 +67,37 @@ def method_bars(rows: Sequence[Row]) -> Figure | None:
 
 def overall_bars(rows: Sequence[Row]) -> Figure | None:
     """The paper's figure 1: the mean score over tasks, per model, training and method that has played at least two
-    tasks. Success where that is a task's metric, else reward; the interval treats tasks as independent. The paper's
-    own averages stand beside those that played nothing but its benchmarks. None without such a bar."""
+    tasks; those that played the same tasks stand in one panel, because means over different ones compare nothing.
+    Success where that is a task's metric, else reward; the interval treats tasks as independent. The paper's own
+    averages stand beside those that played nothing but its benchmarks. None without such a bar."""
     groups = _grouped(rows, lambda row: _words(row, without=("label",)))
-    bars = []
+    panels: dict[tuple[str, ...], list[tuple[str, float, float, str]]] = {}
     for name, cells in groups.items():
         by_task = _grouped(cells, lambda row: row.label)
         if len(by_task) < 2:
             continue
         scores = [_overall([_score(row) for row in same]) for same in by_task.values()]
-        value, reach = _overall(scores)[0], sum(half**2 for _, half in scores) ** 0.5 / len(scores)
-        bars.append((f"{name}\n{len(by_task)} tasks, n={sum(row.n for row in cells)}", value, reach, COLOURS[0]))
+        bars = panels.setdefault(tuple(sorted(by_task)), [])
+        bars.append((f"{name}\nn={sum(row.n for row in cells)}", *_overall(scores), COLOURS[0]))
         if all(benchmark_of(row) for row in cells):
             paper = [entry for entry in paper_tables()[0]["rows"] if "average" in entry]
             bars += [(f"{entry['label']} (paper)", float(entry["average"]), 0.0, COLOURS[6]) for entry in paper]
-    bars = list(dict.fromkeys(bars))
-    if not bars:
+    if not panels:
         return None
-    bars.sort(key=lambda bar: -bar[1])
-    figure = Figure(figsize=(7, 1.1 + 0.5 * len(bars)), layout="constrained")
-    axis = figure.subplots()
-    for position, (_, value, reach, colour) in enumerate(bars):
-        below, above = min(value, reach), min(100 - value, reach)
-        error = {"capsize": 3, "ecolor": "#333333"} if reach else {"elinewidth": 0}
-        axis.barh(position, value, xerr=[[below], [above]], color=colour, error_kw=error)
-    axis.set_yticks(range(len(bars)), [_plain(name) for name, *_ in bars], fontsize=8)
-    axis.invert_yaxis()
-    axis.set_xlim(0, 100)
-    axis.set_xlabel("mean score over tasks (95 % interval)")
-    axis.set_title(_plain("tasks: " + "; ".join(sorted({row.label for row in rows}))), fontsize=8)
+    panels = {tasks: sorted(dict.fromkeys(bars), key=lambda bar: -bar[1]) for tasks, bars in panels.items()}
+    heights = [1.2 + 0.5 * len(bars) for bars in panels.values()]
+    figure = Figure(figsize=(7, 0.4 + sum(heights)), layout="constrained")
+    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, (tasks, bars) in zip(axes, panels.items(), strict=True):
+        for position, (_, value, reach, colour) in enumerate(bars):
+            below, above = min(value, reach), min(100 - value, reach)
+            error = {"capsize": 3, "ecolor": "#333333"} if reach else {"elinewidth": 0}
+            axis.barh(position, value, xerr=[[below], [above]], color=colour, error_kw=error)
+        axis.set_yticks(range(len(bars)), [_plain(name) for name, *_ in bars], fontsize=8)
+        axis.invert_yaxis()
+        axis.set_xlim(0, 100)
+        axis.set_title(textwrap.fill(_plain(f"{len(tasks)} tasks: {'; '.join(tasks)}"), 80), fontsize=8)
+    axes[-1].set_xlabel("mean score over tasks (95 % interval)")
     return figure
 
 
@@ -154,34 +157,45 @@ def curve(
 
 
 def score_against_cost(rows: Sequence[Row]) -> Figure | None:
-    """Success over model calls and over tokens per episode, one point per cell; None with fewer than two cells."""
-    if len(rows) < 2:
+    """Success over model calls and over tokens per episode, two panels a task, one point per cell; None where no task
+    has two cells."""
+    panels = {task: cells for task, cells in _grouped(rows, lambda row: row.label).items() if len(cells) > 1}
+    if not panels:
         return None
-    methods = list(dict.fromkeys(row.method for row in rows))
-    figure = Figure(figsize=(9, 4), layout="constrained")
-    axes = figure.subplots(1, 2, sharey=True)
-    for axis, (name, label) in zip(axes, (("calls", "model calls"), ("tokens", "tokens")), strict=True):
-        for method in methods:
-            cells = [row for row in rows if row.method == method and row.summary["cost"]["per_episode"][name]]
-            if not cells:
-                continue
-            spread = [_success(row) for row in cells]
-            axis.errorbar(
-                [row.summary["cost"]["per_episode"][name] for row in cells],
-                [value for value, _, _ in spread],
-                yerr=[[below for _, below, _ in spread], [above for _, _, above in spread]],
-                linestyle="none",
-                capsize=3,
-                label=_plain(method),
-                **_look(method),
-            )
-        axis.set_xscale("log")
-        axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-        axis.xaxis.set_minor_formatter(StrMethodFormatter("{x:,.0f}"))
-        axis.tick_params(axis="x", which="both", labelrotation=30)
-        axis.set_xlabel(f"{label} per episode")
-    _finish(axes[0])
+    figure = Figure(figsize=(9, 3.6 * len(panels)), layout="constrained")
+    lines = figure.subplots(len(panels), 2, squeeze=False, sharey=True)
+    for line, (task, cells) in zip(lines, panels.items(), strict=True):
+        for axis, (name, label) in zip(line, (("calls", "model calls"), ("tokens", "tokens")), strict=True):
+            _cost_panel(axis, cells, name)
+            axis.set_xlabel(f"{label} per episode")
+            axis.set_title(_plain(task), fontsize=9)
+        _finish(line[0])
+        _finish(line[1])
+        line[1].set_ylabel("")
     return figure
+
+
+def _cost_panel(axis: Axes, cells: Sequence[Row], name: str) -> None:
+    for method in dict.fromkeys(row.method for row in cells):
+        costly = [row for row in cells if row.method == method and row.summary["cost"]["per_episode"][name]]
+        if not costly:
+            continue
+        spread = [_success(row) for row in costly]
+        axis.errorbar(
+            [row.summary["cost"]["per_episode"][name] for row in costly],
+            [value for value, _, _ in spread],
+            yerr=[[below for _, below, _ in spread], [above for _, _, above in spread]],
+            linestyle="none",
+            capsize=3,
+            label=_plain(method),
+            **_look(method),
+        )
+    axis.set_xscale("log")
+    low, high = axis.get_xlim()
+    # Within one power of ten the powers alone would leave the axis nearly empty; more digits would overlap.
+    axis.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if high / low < 200 else (1,)))
+    axis.xaxis.set_major_formatter(StrMethodFormatter("{x:,.10g}"))
+    axis.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _success(row: Row) -> tuple[float, float, float]:
@@ -235,9 +249,10 @@ def _plain(text: str) -> str:
 
 def _finish(axis: Axes) -> None:
     axis.set_ylabel("success, % (95 % interval)")
-    axis.set_ylim(0, 100)
+    axis.set_ylim(-3, 103)  # points at the ends stay whole
     axis.grid(alpha=0.3)
-    axis.legend(fontsize=8)
+    if axis.get_legend_handles_labels()[0]:
+        axis.legend(fontsize=8)
 
 
 def _save(figure: Figure, path: Path) -> None:

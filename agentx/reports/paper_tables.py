@@ -14,7 +14,7 @@ from agentx.reports.facts import Pool
 from agentx.reports.paper_values import (
     PaperCell,
     benchmarks,
-    command,
+    command_of,
     matching,
     measured,
     other_split,
@@ -43,7 +43,7 @@ def not_run(rows: Sequence[Row]) -> Table | None:
     """The paper's cells that nothing here reproduces yet, with the command for each; None where all are there."""
     done = {(cell.table, cell.row, cell.benchmark) for row in rows for cell in matching(row)}
     lines = [
-        [cell.table, cell.row, cell.benchmark, command(cell)]
+        [cell.table, cell.row, cell.benchmark, command_of(cell)]
         for cell in paper_cells()
         if cell.match and (cell.table, cell.row, cell.benchmark) not in done
     ]
@@ -123,7 +123,7 @@ def _record(cell: PaperCell, rows: Sequence[Row]) -> dict[str, Any]:
         "infrastructure_errors": row.summary["infrastructure_errors"] if row else None,
         "other_split": other_split(row) if row else None,
         "cell": row.directory.name if row else None,
-        "command": command(cell) if cell.match and not row else None,
+        "command": command_of(cell) if cell.match and not row else None,
     }
 
 

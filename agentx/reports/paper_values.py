@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
+from agentx.experiments import GROUP, cells_of, command, keyed
 from agentx.reports.collect import Row
 
 SOURCE = Path(__file__).with_name("paper_values.yaml")
-API_MODELS = ("gpt-4", "gpt-3.5-turbo", "claude")
 SUBSTITUTES = ("generated", "stand-in", "sqlite")
 """words of a task's label that say it is not the benchmark itself"""
 
@@ -86,19 +86,25 @@ def other_split(row: Row) -> bool:
     return bool(split) and f"({split}" not in row.label
 
 
-def command(cell: PaperCell) -> str:
-    """What a user types for a number of the paper's."""
-    options = dict(cell.match)
-    tuned = options.pop("tuning", "none") == "tuned"
-    words = [f"model={options.pop('model')}"]
-    if words[0].removeprefix("model=") in API_MODELS:
-        words.append("backend=openai")
-    words.append("tuning=lora_paper" if tuned else "tuning=none")
-    if tuned:
-        # Table 4 mixes the paper's own data.
-        words.append(f"data={options.pop('data', 'ours')}")
-    words += [f"{name}={value}" for name, value in options.items()]
-    return f"python run.py {' '.join(words)} {benchmarks()[cell.benchmark]['command']}"
+def command_of(cell: PaperCell) -> str:
+    """What a user types for a number of the paper's: the cell of that table's experiment, alone, and where the data
+    lie. Raises LookupError where the experiment has no such cell."""
+    experiment = cell.table.lower().replace(" ", "")
+    benchmark = benchmarks()[cell.benchmark]
+    for options in cells_of(experiment, "paper"):
+        given = _matched_options(options)
+        wanted = {**cell.match, "task": benchmark["task"]}
+        if all(given.get(name) == str(value) for name, value in wanted.items()):
+            return command([f"{GROUP}={experiment}", *options, *benchmark["paths"]])
+    raise LookupError(f"experiments={experiment} has no cell for {cell.row}, {cell.benchmark}")
+
+
+@cache
+def _matched_options(options: tuple[str, ...]) -> dict[str, str]:
+    """A cell's options in the words of `PaperCell.match`."""
+    typed = {name: option.partition("=")[2] for name, option in keyed(options).items()}
+    tuning = "none" if typed.get("tuning") == "none" else "tuned"
+    return {"method": "react", **typed, "tuning": tuning}
 
 
 def paper_tables() -> list[dict[str, Any]]:

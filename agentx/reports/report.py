@@ -21,8 +21,10 @@ from agentx.reports.facts import CellFacts, Pool, pools
 from agentx.reports.failures import failure_tables
 from agentx.reports.figures import draw_figures
 from agentx.reports.paper_tables import not_run, tables_as_run, tables_beside_the_paper
+from agentx.reports.planned import TITLE, still_to_run
 from agentx.reports.tables import Table, escape_markdown, printable, results_csv, results_table, with_interval
 from agentx.reports.task_tables import task_tables
+from agentx.reports.trials import trials_table
 
 CAPTIONS = {
     "overall": "Mean score over tasks (the paper's figure 1)",
@@ -49,10 +51,18 @@ class Report:
     tables: list[Path]
     """each table as Markdown, LaTeX, CSV and HTML"""
     rows: list[Row]
+    missing: int
+    """cells that sweeps have set out to run and that are not whole yet"""
 
 
-def write_report(cells: str | Path, output: str | Path | None = None, title: str = "agentx report") -> Report:
+def write_report(
+    cells: str | Path,
+    output: str | Path | None = None,
+    title: str = "agentx report",
+    plans: Path | None = None,
+) -> Report:
     """Report on all evaluated cells below `cells` into `output` (default: `cells`/report), replacing an older one.
+    `plans` is the folder of what sweeps have set out to run (see `agentx.reports.planned`).
 
     Raises UserError where `cells` does not exist.
     """
@@ -61,7 +71,8 @@ def write_report(cells: str | Path, output: str | Path | None = None, title: str
     directory.mkdir(parents=True, exist_ok=True)
     figures = draw_figures(rows, directory / "figures")
     facts, folders = write_episodes(rows, directory, title)
-    sections = _sections(rows, pools(facts))
+    missing = None if plans is None else still_to_run(plans, rows)
+    sections = _sections(rows, pools(facts), missing)
     files = [path for _, tables in sections for table in tables for path in _write_table(table, directory / "tables")]
     for old in (directory / "tables").glob("*.*"):
         if old not in files:
@@ -92,6 +103,7 @@ def write_report(cells: str | Path, output: str | Path | None = None, title: str
         figures,
         files,
         rows,
+        len(missing.rows) if missing else 0,
     )
 
 
@@ -104,16 +116,19 @@ def write_episodes(rows: Sequence[Row], directory: Path, title: str) -> tuple[li
     return facts, folders
 
 
-def _sections(rows: Sequence[Row], scored: Sequence[Pool]) -> list[tuple[str, list[Table]]]:
-    """The report's chapters with their tables."""
+def _sections(rows: Sequence[Row], scored: Sequence[Pool], missing: Table | None) -> list[tuple[str, list[Table]]]:
+    """The report's chapters with their tables; `missing` are the cells still to be run."""
     comparisons = comparisons_table(compare(scored))
     beside = tables_beside_the_paper(rows)
-    missing = not_run(rows)
+    unmatched = not_run(rows)
+    trials = trials_table(scored)
+    results = [results_table(rows), *([trials] if trials else []), *tables_as_run(scored), *task_tables(rows)]
     chapters = [
-        ("Results", [results_table(rows), *tables_as_run(scored), *task_tables(rows)]),
+        ("Results", results),
+        (TITLE, [missing] if missing else []),
         ("Comparisons", [comparisons] if comparisons else []),
         ("Failures", failure_tables(scored)),
-        ("The paper's tables", [*beside, *([missing] if missing else [])]),
+        ("The paper's tables", [*beside, *([unmatched] if unmatched else [])]),
     ]
     return _with_titles_of_their_own([(name, tables) for name, tables in chapters if tables])
 

@@ -6,7 +6,7 @@ import csv
 import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from rich import box
@@ -138,6 +138,25 @@ class Table:
             Text(printable(line), style=style) for line, style in ((self.title, "bold"), (self.caption, "")) if line
         ]
         return Group(*head, table, *(Text(printable(note), style="dim") for note in self.notes))
+
+
+def with_shared_caption(table: Table, identity: Sequence[str]) -> Table:
+    """The columns named `identity` that hold the same in all of several rows go to the caption."""
+    if len(table.rows) < 2:
+        return table
+    constant = {
+        i: table.rows[0][i]
+        for i, name in enumerate(table.columns)
+        if name in identity and len({row[i] for row in table.rows}) == 1
+    }
+    kept = [i for i in range(len(table.columns)) if i not in constant]
+    return replace(
+        table,
+        columns=[table.columns[i] for i in kept],
+        rows=[[row[i] for i in kept] for row in table.rows],
+        shared={table.columns[i]: value for i, value in constant.items() if value != "–"},
+        records=table.records or [dict(zip(table.columns, row, strict=True)) for row in table.rows],
+    )
 
 
 def results_table(rows: Sequence[Row], title: str = "Results") -> Table:

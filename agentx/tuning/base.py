@@ -57,20 +57,27 @@ def load_weights(model: ModelSettings, settings: TuningSettings, accelerated: bo
 
 def check_memory(model: ModelSettings, settings: TuningSettings, device: Any, strategy: str, devices: int) -> None:
     """Estimate what the tuning takes before anything is loaded. Raises ConfigError where it cannot fit."""
+    needed = estimate_memory(model, settings, device.type != "cpu", strategy, devices)
+    local = max(1, devices) if device.type == "cpu" else 1
+    memory.check(needed, memory.free_memory(device) / local, device.type.upper().replace("CUDA", "GPU"))
+
+
+def estimate_memory(
+    model: ModelSettings, settings: TuningSettings, accelerated: bool, strategy: str, devices: int
+) -> memory.MemoryEstimate:
+    """Of one of `devices` devices; reads the model's configuration, not its weights."""
     import torch
     from transformers import AutoConfig
 
     config = from_pretrained(AutoConfig, model)
-    kind = _dtype(model, settings, device.type != "cpu")
+    kind = _dtype(model, settings, accelerated)
     if kind == "auto":
         kind = getattr(config, "dtype", None) or torch.float32
     targets = model.lora_targets if settings.targets == "auto" else None
     if settings.targets not in ("auto", "all-linear"):
         targets = [name.strip() for name in settings.targets.split(",") if name.strip()]
     shards = devices if strategy in ("fsdp", "deepspeed_stage_3") else 1
-    needed = memory.estimate(config, settings, targets, kind.itemsize, shards)
-    local = max(1, devices) if device.type == "cpu" else 1
-    memory.check(needed, memory.free_memory(device) / local, device.type.upper().replace("CUDA", "GPU"))
+    return memory.estimate(config, settings, targets, kind.itemsize, shards)
 
 
 def _dtype(model: ModelSettings, settings: TuningSettings, accelerated: bool) -> Any:

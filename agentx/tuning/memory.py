@@ -133,7 +133,9 @@ def free_memory(device: Any) -> float:
     import torch
 
     if device.type == "cuda":
-        return float(torch.cuda.mem_get_info(device)[0])
+        # What torch holds of an earlier cell's model and no longer uses is free to this process.
+        held = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
+        return float(torch.cuda.mem_get_info(device)[0] + held)
     import psutil
 
     return float(psutil.virtual_memory().available)

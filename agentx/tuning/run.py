@@ -27,12 +27,9 @@ from agentx.tuning.loss import check_packing
 from agentx.tuning.model_card import write_readme
 from agentx.tuning.module import TuningModule
 from agentx.tuning.progress import Report, TuningProgress
-from agentx.tuning.settings import LoggerSettings, TrainerSettings, TuningSettings
+from agentx.tuning.settings import NOT_DECISIVE, LoggerSettings, TrainerSettings, TuningSettings
 from agentx.tuning.stopping import StopBetweenSteps
 from agentx.tuning.trainer import build_loggers, build_trainer, quiet
-
-NOT_DECISIVE = ("accumulate", "tokens_per_pass", "loss_chunk", "compile", "log_every", "checkpoint_every")
-"""Settings that change no more than rounding and which units dropout hits."""
 
 SHOWN_SKIPPED = 20
 """broken records whose place and reason an adapter's card keeps"""

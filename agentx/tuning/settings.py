@@ -8,6 +8,9 @@ from typing import Literal
 
 from agentx.errors import ConfigError
 
+NOT_DECISIVE = ("accumulate", "tokens_per_pass", "loss_chunk", "compile", "log_every", "checkpoint_every")
+"""Options of tuning that change no more than rounding and which units dropout hits."""
+
 
 @dataclass
 class TuningSettings:

@@ -40,13 +40,6 @@ def test_official_data_that_are_not_here_end_in_one_line(tmp_path: Path) -> None
         doctor.run(configured(*overrides))
 
 
-def test_a_model_that_does_not_fit_is_named(tmp_path: Path) -> None:
-    config = configured("model=llama2-7b", "tuning=none", f"paths.output={tmp_path}")
-    check = doctor._memory(config, 8 * 2**30, "memory")
-    assert not check.works and check.needed and "llama2-7b take 1" in check.detail
-    assert doctor._memory(config, 64 * 2**30, "memory").works
-
-
 def test_a_key_is_named_and_never_shown(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     config = configured("model=gpt-4", "backend=openai", "tuning=none")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from agentx.errors import ConfigError
+from agentx.experiments import jobs_of
 from agentx.jobs.job_record import (
     FAILED,
     PASSED,
@@ -19,7 +20,7 @@ from agentx.jobs.job_record import (
     read_records,
     write_record,
 )
-from agentx.jobs.sweep import jobs_of, print_jobs
+from agentx.jobs.sweep import print_jobs
 from agentx.jobs.sweeper import Rounds
 
 

@@ -99,11 +99,14 @@ def test_before_and_after_tuning(make_cell: Any, cells: Path) -> None:
             ResultStore(directory).append(episode(f"s{i}", [verdict] * 5 + [Verdict.HALLUCINATED]))
     table = tuning_table(pooled(cells))
     assert table is not None
-    lines = {line[2]: line for line in table.rows}
-    assert set(lines) == {"format errors", "invalid actions", "hallucinated objects", "loops"}
-    assert lines["format errors"][4].startswith("83.3 [") and lines["format errors"][5].startswith("0.0 [")
-    assert lines["format errors"][6].startswith("-83.3") and lines["format errors"][8].endswith("*")
-    assert lines["hallucinated objects"][6].startswith("+0.0") and lines["hallucinated objects"][8] == "1.000"
+    lines = {line[0]: dict(zip(table.columns, line, strict=True)) for line in table.rows}
+    assert {"format errors", "invalid actions", "hallucinated objects", "loops"} < set(lines)
+    assert table.shared["model"] == "tiny" and table.shared["λ"] == "0.5"
+    errors = lines["format errors"]
+    assert errors["before tuning"].startswith("83.3 [") and errors["after"].startswith("0.0 [")
+    assert errors["after - before"].startswith("-83.3") and errors["p (Holm)"].endswith("*")
+    # What never happened is not tested.
+    assert lines["loops"]["after - before"] == lines["loops"]["p"] == lines["loops"]["p (Holm)"] == "–"
 
 
 def test_where_paths_part() -> None:
