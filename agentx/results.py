@@ -149,19 +149,7 @@ def frame(records: list[dict[str, Any]], columns: Mapping[str, str]) -> pd.DataF
 
 
 def cell_record(row: Row) -> dict[str, Any]:
-    return {
-        "cell": row.directory.name,
-        "task": writable(row.label),
-        "model": writable(row.model),
-        "tuning": row.tuning,
-        "data": row.data,
-        "lambda": row.agent_ratio,
-        "method": row.method,
-        "num_path": row.num_path,
-        "num_branch": row.num_branch,
-        "seed": row.seed,
-        "oracle": row.uses_oracle,
-    }
+    return {name: writable(value) if isinstance(value, str) else value for name, value in row.record.items()}
 
 
 def episode_record(trajectory: Trajectory, scored: bool = True) -> dict[str, Any]:

@@ -4,32 +4,14 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
+import program
 import pytest
+from program import ROOT, command, run
 
-ROOT = Path(__file__).resolve().parents[1]
-SMALL = [
-    "tuning.steps=3",
-    "tuning.batch_size=4",
-    "tuning.rank=4",
-    "data.experts_size=12",
-    "data.skills_size=12",
-    "task.samples=3",
-    "method.max_tokens.action=24",
-    "task.max_rounds=4",
-]
-
-
-def command(output: Path, *arguments: str) -> list[str]:
-    sweep = f"hydra.sweep.dir={output}/sweep"
-    return [sys.executable, str(ROOT / "run.py"), *arguments, f"paths.output={output}", sweep]
-
-
-def run(output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command(output, *arguments), cwd=ROOT, capture_output=True, text=True, timeout=500)
+SMALL = [*program.SMALL, "tuning.steps=3", "task.max_rounds=4"]
 
 
 def cells(output: Path) -> list[Path]:

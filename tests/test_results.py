@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import zipfile
@@ -113,6 +112,7 @@ def test_an_inspect_log_has_every_part(cells: Path, tmp_path: Path) -> None:
     assert "scores" not in parts["samples/s2_epoch_1.json"]
 
 
+INSPECT = Path(__file__).resolve().parents[1] / ".venv-inspect" / "bin" / "python"
 READ = """
 import sys
 from inspect_ai.log import read_eval_log, read_eval_log_sample_summaries
@@ -123,15 +123,13 @@ print(log.status, accuracy, len(log.samples), len(summaries), log.samples[0].eve
 """
 
 
+@pytest.mark.skipif(not INSPECT.is_file(), reason="no .venv-inspect here; `make inspect` sets it up")
 def test_inspect_reads_the_log(cells: Path, tmp_path: Path) -> None:
     """inspect-ai wants other versions of some packages than this project, so it lives in a Python of its own."""
-    interpreter = os.environ.get("AGENTX_INSPECT_PYTHON")
-    if not interpreter or not shutil.which(interpreter):
-        pytest.skip("AGENTX_INSPECT_PYTHON does not name a Python that has inspect-ai")
     (row,) = collect(cells)
     log = write_inspect_log(row, tmp_path)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    done = subprocess.run([interpreter, "-c", READ, str(log)], capture_output=True, text=True, env=environment)
+    done = subprocess.run([str(INSPECT), "-c", READ, str(log)], capture_output=True, text=True, env=environment)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["error", "0.5", "3", "3", "model"]
 

@@ -7,37 +7,19 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 
+import program
 import pytest
+from program import ROOT
 
-ROOT = Path(__file__).resolve().parents[1]
-SMALL = [
-    "tuning.batch_size=4",
-    "tuning.rank=4",
-    "data.experts_size=12",
-    "data.skills_size=12",
-    "task.samples=3",
-    "method.max_tokens.action=16",
-    "task.max_rounds=3",
-    "evaluation.concurrency=1",
-    "sweep.dead_after=5",
-]
-ON_MACHINE = """
-import runpy, socket
-socket.gethostname = lambda: {host!r}
-runpy.run_path({program!r}, run_name="__main__")
-"""
+SMALL = [*program.SMALL, "task.max_rounds=3", "evaluation.concurrency=1", "sweep.dead_after=5"]
 
 
-def command(output: Path, *arguments: str, host: str | None = None, folder: str = "sweep") -> list[str]:
-    program = (
-        [str(ROOT / "run.py")] if host is None else ["-c", ON_MACHINE.format(host=host, program=str(ROOT / "run.py"))]
-    )
-    return [sys.executable, *program, "-m", *arguments, f"paths.output={output}", f"hydra.sweep.dir={output}/{folder}"]
+def command(output: Path, *arguments: str, **options: str) -> list[str]:
+    return program.command(output, "-m", *arguments, **options)
 
 
 def start(*arguments: str) -> subprocess.Popen[str]:

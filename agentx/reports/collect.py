@@ -102,6 +102,23 @@ class Row:
         return settings.uses_oracle
 
     @property
+    def record(self) -> dict[str, Any]:
+        """What the cell is, without what was measured, as plain values."""
+        return {
+            "cell": self.directory.name,
+            "task": self.label,
+            "model": self.model,
+            "tuning": self.tuning,
+            "data": self.data,
+            "lambda": self.agent_ratio,
+            "method": self.method,
+            "num_path": self.num_path,
+            "num_branch": self.num_branch,
+            "seed": self.seed,
+            "oracle": self.uses_oracle,
+        }
+
+    @property
     def sort_key(self) -> tuple[Any, ...]:
         order = METHOD_ORDER.index(self.method) if self.method in METHOD_ORDER else len(METHOD_ORDER)
         ratio = -1.0 if self.agent_ratio is None else self.agent_ratio

@@ -208,16 +208,7 @@ def raw_record(row: Row) -> dict[str, Any]:
     summary = row.summary
     success, reward = summary["success_rate"], summary["reward"]
     record: dict[str, Any] = {
-        "cell": row.directory.name,
-        "task": row.label,
-        "model": row.model,
-        "tuning": row.tuning,
-        "lambda": row.agent_ratio,
-        "method": row.method,
-        "num_path": row.num_path,
-        "num_branch": row.num_branch,
-        "seed": row.seed,
-        "oracle": row.uses_oracle,
+        **row.record,
         "n": summary["n"],
         "expected": summary["expected"],
         "infrastructure_errors": summary["infrastructure_errors"],

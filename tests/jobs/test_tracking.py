@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import struct
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import program
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
@@ -16,17 +16,7 @@ from hydra import compose, initialize_config_dir
 from agentx import config as configuration
 
 ROOT = Path(__file__).resolve().parents[2]
-SMALL = [
-    "tuning.steps=2",
-    "tuning.batch_size=4",
-    "tuning.rank=4",
-    "tuning.log_every=1",
-    "data.experts_size=8",
-    "data.skills_size=8",
-    "task.samples=2",
-    "method.max_tokens.action=16",
-    "task.max_rounds=2",
-]
+SMALL = [*program.SMALL, "tuning.steps=2", "tuning.log_every=1", "task.samples=2", "task.max_rounds=2"]
 OFFLINE = ["logger=wandb", "logger.mode=offline"]
 
 
@@ -62,8 +52,7 @@ def log_entries(text: bytes) -> Iterator[bytes]:
 
 
 def run(output: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / "run.py"), *arguments, *SMALL, *OFFLINE, f"paths.output={output}"]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=550)
+    return program.run(output, *arguments, *SMALL, *OFFLINE)
 
 
 @pytest.fixture(scope="module")

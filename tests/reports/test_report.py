@@ -12,7 +12,7 @@ import pytest
 from agentx.evaluation.store import ResultStore
 from agentx.reports import episodes
 from agentx.reports.collect import collect
-from agentx.reports.figures import draw_figures
+from agentx.reports.figures import draw_figures, overall_bars, score_against_cost
 from agentx.reports.report import write_report
 from agentx.trajectory import Outcome, Trajectory
 
@@ -156,3 +156,15 @@ def test_figures_only_where_there_is_something_to_compare(make_cell: Any, cells:
     assert draw_figures(collect(cells), tmp_path / "figures") == []
     make_cell("b", seed=1)
     assert {path.stem for path in draw_figures(collect(cells), tmp_path / "figures")} == {"cost"}
+
+
+def test_what_cannot_be_compared_stands_in_panels_of_its_own(make_cell: Any, cells: Path) -> None:
+    """Means over different tasks; costs of different tasks."""
+    for model, labels in (("a", ("x", "y")), ("b", ("x", "z")), ("c", ("x", "y"))):
+        for label in labels:
+            make_cell(f"{model}{label}", label=label, model={"name": model})
+    rows = collect(cells)
+    bars = overall_bars(rows)
+    assert bars is not None and sorted(len(axis.patches) for axis in bars.axes) == [1, 2]
+    costs = score_against_cost(rows)
+    assert costs is not None and [axis.get_title() for axis in costs.axes] == ["x", "x", "y", "y"]

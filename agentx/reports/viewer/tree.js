@@ -67,7 +67,7 @@
         parts.push(node(x(i), y, step, path, go, step.candidates.length > 1 ? " picked" : ""));
         if (step.subtask_done) parts.push(svg("text", { x: x(i), y: y + 24, class: "done" }, "✓"));
         if (i === leaves) {
-          parts.push(svg("path", { class: "parting", d: `M${x(i)},${y - 13} l4,-4 l-4,-4 l-4,4 z` }, svg("title", {}, "does something else than the path before from here on")));
+          parts.push(svg("path", { class: "parting", d: `M${x(i) - 12},${y - 6} l4,-4 l-4,-4 l-4,4 z` }, svg("title", {}, "does something else than the path before from here on")));
         }
       });
       const end = x(Math.max(0, path.steps.length - 1)) + 16;
