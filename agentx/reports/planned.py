@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from agentx.errors import UserError
 from agentx.experiments import GROUP, command, keyed
 from agentx.tuning.settings import NOT_DECISIVE
 
@@ -27,7 +28,7 @@ TITLE = "Still to be run"
 
 def write_plan(jobs: Sequence[Sequence[str]], configs: Sequence[Config]) -> None:
     """Keep the options of a sweep's jobs, of those that evaluate, under their paths.output. The same jobs give the same
-    file, whoever starts them."""
+    file, whoever starts them. Raises UserError where nothing can be written."""
     outputs: dict[Path, dict[str, list[str]]] = {}
     for job, config in zip(jobs, configs, strict=True):
         if config.job.name in ("experiment", "evaluate"):
@@ -35,10 +36,13 @@ def write_plan(jobs: Sequence[Sequence[str]], configs: Sequence[Config]) -> None
     for output, cells in outputs.items():
         text = json.dumps(cells, indent=1, ensure_ascii=False)
         path = output / PLANS / f"{_title(cells)[0]}-{hashlib.sha256(text.encode()).hexdigest()[:10]}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary = path.with_suffix(f".{os.getpid()}")
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_suffix(f".{os.getpid()}")
+            temporary.write_text(text, encoding="utf-8")
+            temporary.replace(path)
+        except OSError as error:
+            raise UserError(f"paths.output={output}: cannot write {error.filename} ({error.strerror})") from error
 
 
 def still_to_run(folder: Path, rows: Sequence[Row]) -> Table | None:
