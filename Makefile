@@ -39,6 +39,8 @@ $(VENV)/.ready: setup.cfg constraints.txt
 
 # A second environment, because vLLM wants some packages in versions of its own. Everything is pinned and nothing
 # resolved (see requirements-vllm.txt) but what torch itself needs, which depends on the build that the index has.
+# Compiled at once on all cores: where PYTHONDONTWRITEBYTECODE is set, each of an engine's three processes would
+# otherwise compile thousands of modules again at every start. Files for other Pythons are among them and fail.
 vllm: .venv-vllm/.ready
 
 .venv-vllm/.ready: requirements-vllm.txt setup.cfg
@@ -47,6 +49,7 @@ vllm: .venv-vllm/.ready
 	.venv-vllm/bin/python -m pip install --quiet -c constraints.txt pip
 	.venv-vllm/bin/python -m pip install --quiet --no-compile -c requirements-vllm.txt torch
 	.venv-vllm/bin/python -m pip install --quiet --no-compile --no-deps -r requirements-vllm.txt
+	-.venv-vllm/bin/python -m compileall -qq -j 0 .venv-vllm/lib
 	.venv-vllm/bin/python -m pip install --quiet --no-deps -e .
 	.venv-vllm/bin/python -c 'import vllm'
 	@touch $@

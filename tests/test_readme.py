@@ -21,6 +21,7 @@ SMALLER = [
     "data.skills_size=12",
     "task.samples=2",
     "method.max_tokens.action=16",
+    "budget.max_steps=6",
 ]
 RUN_ELSEWHERE = {"make demo", "make test", ". .venv/bin/activate"}
 """what sets up this suite's own environment; what `make demo` then runs is tested below"""
