@@ -16,7 +16,8 @@ the embedded one; on a GPU one of Llama-2-7B's shape with random weights, in bf1
 given too (--peak-tflops: the GPU's dense bf16 peak). The first step is left out of all times. On a CPU, seconds are
 those the process itself computed, so that other work on the machine changes little; wall time is in the JSON.
 
-TRL comes with `pip install -e .[benchmarks]`; without it its rows are left out. The last line is one JSON object.
+TRL comes with `pip install -e .[benchmarks]`; without it its rows are left out. Where a goal is missed, or with
+--profile, a further run of `ours` under torch's profiler tells where its time goes. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -44,6 +46,8 @@ from agentx.tuning.settings import LoggerSettings, TrainerSettings, TuningSettin
 
 WAYS = ("ours", "trl_1", "trl_4", "trl_packed", "padded")
 MAX_LENGTH = 1024
+GOALS = {"ours_over_fastest_trl": 1.3, "ours_over_padded": 3.0}
+RANK = 16
 ROWS = 16
 """conversations per optimiser step"""
 
@@ -58,11 +62,13 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--ways", default=",".join(WAYS))
     parser.add_argument("--peak-tflops", type=float, default=None, help="for MFU; H100, H200: 989, A100: 312")
+    parser.add_argument("--profile", action="store_true", help="tell where the time of `ours` goes, whatever the goals")
     parser.add_argument("--worker", choices=WAYS, help=argparse.SUPPRESS)
+    parser.add_argument("--profiled", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.worker:
-        print(json.dumps(work(arguments)))
+        print(json.dumps(profiled(arguments) if arguments.profiled else work(arguments)))
         return
     ways = [way for way in arguments.ways.split(",") if way]
     if importlib.util.find_spec("trl") is None and any(way.startswith("trl") for way in ways):
@@ -76,12 +82,25 @@ def main() -> None:
                 results[way].append(run(way, model, arguments))
                 rate = results[way][-1]["trained_tokens_per_s"]
                 print(f"repeat {repeat + 1} of {arguments.repeats}, {way}: {rate:,.0f} trained tokens/s", flush=True)
-    report(results, arguments)
+        summary, goals = report(results, arguments)
+        missed = [name for name, goal in GOALS.items() if (goals[name] or goal) < goal]
+        shares = None
+        if arguments.profile or missed:
+            shares = run("ours", model, arguments, "--profiled")
+            told = ", ".join(missed) + ": missed. " if missed else ""
+            print(f"{told}Where the time of ours goes:")
+            for name, share in sorted(shares.items(), key=lambda pair: -pair[1]):
+                print(f"  {share:6.1%}  {name}")
+    facts = {name: getattr(arguments, name) for name in ("repeats", "steps", "precision", "threads")}
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
+    data = next(iter(results.values()))[0]["data"]
+    print(json.dumps({"benchmark": "tuning", "device": device, **facts, "conversations_per_step": ROWS, "data": data,
+                      "ways": summary, "goals": goals, "profile": shares}))  # fmt: skip
 
 
-def run(way: str, model: str, arguments: argparse.Namespace) -> dict[str, Any]:
+def run(way: str, model: str, arguments: argparse.Namespace, *more: str) -> dict[str, Any]:
     """One way in a process of its own."""
-    command = [sys.executable, __file__, "--worker", way, "--model", model]
+    command = [sys.executable, __file__, "--worker", way, "--model", model, *more]
     for option in ("steps", "precision", "threads"):
         command += [f"--{option}", str(getattr(arguments, option))]
     environment = {**os.environ, "OMP_NUM_THREADS": str(arguments.threads), "HF_HUB_OFFLINE": "1"}
@@ -92,8 +111,10 @@ def run(way: str, model: str, arguments: argparse.Namespace) -> dict[str, Any]:
     return made
 
 
-def report(results: dict[str, list[dict[str, Any]]], arguments: argparse.Namespace) -> None:
-    """The table, the agreement of the loss curves, and the JSON line."""
+def report(
+    results: dict[str, list[dict[str, Any]]], arguments: argparse.Namespace
+) -> tuple[dict[str, Any], dict[str, float | None]]:
+    """Print the table with the agreement of the loss curves; the figures of each way, and those with a goal."""
     rates = {way: statistics.median(r["trained_tokens_per_s"] for r in made) for way, made in results.items()}
     reference = results.get("ours") or next(iter(results.values()))
     print(
@@ -133,10 +154,7 @@ def report(results: dict[str, list[dict[str, Any]]], arguments: argparse.Namespa
     print(
         f"goals: {goals['ours_over_fastest_trl']} × the fastest TRL (≥ 1.3), {goals['ours_over_padded']} × padded (≥ 3)"
     )
-    facts = {name: getattr(arguments, name) for name in ("repeats", "steps", "precision", "threads")}
-    device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
-    print(json.dumps({"benchmark": "tuning", "device": device, **facts, "conversations_per_step": ROWS,
-                      "data": reference[0]["data"], "ways": summary, "goals": goals}))  # fmt: skip
+    return summary, goals
 
 
 def mfu(made: dict[str, Any], tokens_per_s: float, peak_tflops: float | None) -> float | None:
@@ -173,7 +191,7 @@ def model_settings(source: str) -> ModelSettings:
 def tuning_settings(arguments: argparse.Namespace) -> TuningSettings:
     gpu = torch.cuda.is_available()
     return TuningSettings(
-        rank=16,
+        rank=RANK,
         alpha=32,
         dropout=0.0,
         learning_rate=2e-4,
@@ -233,13 +251,79 @@ def work(arguments: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def ours(arguments: argparse.Namespace, agent: list[Conversation], general: list[Conversation]) -> dict[str, Any]:
+def profiled(arguments: argparse.Namespace) -> dict[str, float]:
+    """Shares of the time of `ours` by what it is spent on, of a few steps; the first, which sets up, is not in it."""
+    from torch.profiler import ProfilerActivity, profile
+    from transformers import AutoConfig
+
+    from agentx.models.loading import from_pretrained
+
+    torch.set_num_threads(arguments.threads)
+    arguments.steps = min(arguments.steps, 4)
+    agent, general, _ = conversations(ROWS * arguments.steps)
+    gpu = torch.cuda.is_available()
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if gpu else [])]
+    profiler = profile(activities=activities, record_shapes=True)
+    marks: list[tuple[float, float]] = []
+
+    def after_step(done: int) -> None:
+        if done == 1:
+            profiler.start()
+            marks.append(clocks())
+        elif done == arguments.steps:
+            marks.append(clocks())
+            profiler.stop()
+
+    ours(arguments, agent, general, after_step)
+    vocabulary = from_pretrained(AutoConfig, model_settings(arguments.model)).vocab_size
+    seconds: dict[str, float] = {}
+    for event in profiler.key_averages(group_by_input_shape=True):
+        name = spent_on(event.key, event.input_shapes, vocabulary)
+        taken = event.self_device_time_total if gpu else event.self_cpu_time_total
+        seconds[name] = seconds.get(name, 0.0) + taken / 1e6
+    whole = marks[1][1] - marks[0][1]
+    rest = whole - sum(seconds.values())
+    if rest > 0:
+        seconds["outside operators: Python, Lightning, data" + (", waiting" if gpu else "")] = rest
+    total = sum(seconds.values())
+    return {name: round(value / total, 4) for name, value in seconds.items()}
+
+
+def spent_on(operator: str, shapes: list[list[int]], vocabulary: int) -> str:
+    """What an operator of the training step belongs to, by its name and the sizes of what goes in."""
+    sizes = {size for shape in shapes if isinstance(shape, list) for size in shape}
+    if any(part in operator for part in ("attention", "flash", "fmha")):
+        return "attention"
+    if any(part in operator for part in ("softmax", "nll_loss", "cross_entropy")):
+        return "cross-entropy"
+    if operator.startswith("Optimizer") or "adam" in operator or "clip_grad" in operator or "foreach" in operator:
+        return "optimiser and gradient clipping"
+    if operator in ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::matmul", "aten::linear"):
+        if vocabulary in sizes:
+            return "matrix products: vocabulary head"
+        return "matrix products: adapters" if RANK in sizes else "matrix products: frozen weights"
+    if operator in ("aten::embedding", "aten::index", "aten::index_put_", "aten::_index_put_impl_"):
+        return "embedding and choice of trained positions"
+    if operator in ("aten::mul", "aten::add", "aten::add_", "aten::mul_", "aten::silu", "aten::silu_backward",
+                    "aten::copy_", "aten::cat", "aten::neg", "aten::mean", "aten::pow", "aten::rsqrt", "aten::sum",
+                    "aten::div", "aten::expand"):  # fmt: skip
+        return "elementwise: norms, rotary positions, activations, adding adapters"
+    return "other operators and autograd"
+
+
+def ours(
+    arguments: argparse.Namespace,
+    agent: list[Conversation],
+    general: list[Conversation],
+    after_step: Callable[[int], None] = lambda done: None,
+) -> dict[str, Any]:
     from agentx.tuning.run import tune
 
     stamps: list[tuple[float, float]] = []
 
     def report(done: int, total: int, account: str) -> None:
         stamps.append(clocks())
+        after_step(done)
 
     settings = tuning_settings(arguments)
     trainer = TrainerSettings(accelerator="gpu" if torch.cuda.is_available() else "cpu", threads=arguments.threads)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,21 @@ def check_tunable(model: ModelSettings, settings: TuningSettings) -> None:
     if settings.max_length > longest:
         raise ConfigError(
             f"tuning.max_length={settings.max_length}: {model.name} reads at most {longest} tokens; lower it"
+        )
+
+
+def check_device(settings: TuningSettings, device: Any) -> None:
+    """Raises ConfigError for what this kind of device cannot compute, or this machine cannot compile."""
+    if device.type == "cpu" and settings.attention in ("flex_attention", "flash_attention_2"):
+        raise ConfigError(
+            f"tuning.attention={settings.attention}: cannot train on a CPU (no backward pass there); use "
+            "tuning.attention=auto, or trainer=gpu"
+        )
+    compiler = os.environ.get("CXX", "g++")
+    if settings.compile and shutil.which(compiler) is None:
+        raise ConfigError(
+            f"tuning.compile=true: needs a C++ compiler, and {compiler} is not there; install one (Debian: apt install "
+            "g++), or leave tuning.compile out"
         )
 
 

@@ -20,6 +20,7 @@ from agentx.models.settings import ModelSettings
 from agentx.tuning import base
 from agentx.tuning.adapters import AdapterCard, whole_directory
 from agentx.tuning.settings import TuningSettings
+from agentx.tuning.trainer import quiet
 
 REPLY_TOKENS = 32
 """of each greedy reply that is compared"""
@@ -48,6 +49,11 @@ def merge(
     `prompts` are token ids on which both are compared; `dtype` of the weights, auto: as they were tuned. Raises
     UserError when the adapter was tuned on other weights or is a whole model already.
     """
+    with quiet():
+        return _merge(model, adapter, output, prompts, dtype)
+
+
+def _merge(model: ModelSettings, adapter: Path, output: Path, prompts: Sequence[list[int]], dtype: str) -> Agreement:
     card = AdapterCard.read(adapter)
     if card.kind == "model":
         raise UserError(f"{adapter}: is a whole model already (tuning=full); there is nothing to merge")

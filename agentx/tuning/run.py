@@ -123,6 +123,7 @@ def tune(
             raise ConfigError(str(error)) from error
         division = f"{card.fingerprint} {engine.accumulate_grad_batches} {engine.world_size}"
         last = _checkpoint(output, division, engine.is_global_zero)
+        base.check_device(tuning, engine.strategy.root_device)
         base.check_memory(model, tuning, engine.strategy.root_device, trainer.strategy, engine.world_size)
         weights = base.load_weights(model, tuning, accelerated=engine.strategy.root_device.type != "cpu")
         if tuning.packing:

@@ -37,12 +37,19 @@ def tuned(
 
 @pytest.mark.parametrize("name", ["lora", "qlora"])
 def test_the_merged_model_says_what_was_tuned(
-    name: str, model: ModelSettings, tmp_path: Path, agent: list[Conversation], general: list[Conversation]
+    name: str,
+    model: ModelSettings,
+    tmp_path: Path,
+    agent: list[Conversation],
+    general: list[Conversation],
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     if name == "qlora":
         pytest.importorskip("bitsandbytes")
     result = tuned(model, tmp_path, agent, general, replace(STRONG, name=name))  # type: ignore[arg-type]
+    capfd.readouterr()
     agreement = merge(model, result.path, tmp_path / "merged", PROMPTS)
+    assert "%|" not in capfd.readouterr().err  # a library's progress bar
     assert agreement.prompts == 4 == agreement.same_replies
     assert agreement.relative_difference < (1e-5 if name == "lora" else 2e-2)
     merged = AutoModelForCausalLM.from_pretrained(tmp_path / "merged")

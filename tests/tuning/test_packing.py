@@ -153,6 +153,31 @@ def test_packed_and_padded_passes_agree_on_a_gpu(
     assert torch.cosine_similarity(grad.float(), grad_packed.float(), dim=0) >= (0.9999 if exact else 0.999)
 
 
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")
+def test_flex_attention_packs_without_leaks_on_a_cpu_too() -> None:
+    """Forward only, uncompiled: it has no backward pass there."""
+    config = LlamaConfig(
+        vocab_size=64, hidden_size=32, intermediate_size=64, num_hidden_layers=1, num_attention_heads=2,
+        max_position_embeddings=64,
+    )  # fmt: skip
+    torch.manual_seed(0)
+    model = LlamaForCausalLM(config).requires_grad_(False)
+    examples, weights, agent = [example(20), example(28, 25)], np.array([0.5, 0.25]), np.array([True, False])
+    apart, packed = (collate(examples, rows, weights, agent) for rows in ([[0], [1]], [[0, 1]]))
+
+    def loss(batch: Pass) -> float:
+        decoder, head = split_head(model)
+        return step_loss(trained_nll(decoder, batch, head), batch).item()
+
+    model.set_attn_implementation("sdpa")
+    reference = loss(apart)
+    model.set_attn_implementation("flex_attention")
+    with torch.compiler.set_stance("force_eager"):
+        assert loss(packed) == pytest.approx(reference, rel=1e-5)
+        packed.positions = None
+        assert abs(loss(packed) - reference) > 1e-4 * reference
+
+
 def on(batch: Pass, device: torch.device) -> Pass:
     positions = None if batch.positions is None else batch.positions.to(device)
     return Pass(batch.ids.to(device), positions, batch.weights.to(device), batch.agent.to(device))

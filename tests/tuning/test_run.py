@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import re
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
@@ -315,7 +316,11 @@ def test_four_bit_weights_are_tuned_on_a_cpu(
 
 
 def test_what_cannot_be_tuned_is_refused_before_the_first_step(
-    model: ModelSettings, tmp_path: Path, agent: list[Conversation], general: list[Conversation]
+    model: ModelSettings,
+    tmp_path: Path,
+    agent: list[Conversation],
+    general: list[Conversation],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     with pytest.raises(ConfigError, match=r"tuning.targets=q_prj: no module.*q_proj"):
         run(model, tmp_path, agent, general, replace(QUICK, targets="q_prj"))
@@ -333,6 +338,11 @@ def test_what_cannot_be_tuned_is_refused_before_the_first_step(
     with pytest.raises(ConfigError, match=r"tuning.batch_size=1: 2 devices with 1 forward passes each need at least 2"):
         devices = TrainerSettings(devices=2, strategy="ddp_spawn")
         run(model, tmp_path, agent, general, replace(QUICK, batch_size=1), trainer=devices)
+    with pytest.raises(ConfigError, match=r"tuning.attention=flex_attention: cannot train on a CPU"):
+        run(model, tmp_path, agent, general, replace(QUICK, attention="flex_attention"))
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(ConfigError, match=r"tuning.compile=true: .* no-such-compiler is not there"):
+        run(model, tmp_path, agent, general, replace(QUICK, compile=True))
     missing = replace(model, source=str(tmp_path / "nothing"))
     with pytest.raises(UserError, match=r"model.source=.*nothing: no such directory"):
         run(missing, tmp_path, agent, general)
@@ -392,6 +402,31 @@ def test_options_that_save_time_or_memory_keep_the_loss(
     other = run(model, tmp_path / "other", agent, general, replace(QUICK, steps=3, **change))
     losses = [[entry["loss"] for entry in result.history] for result in (plain, other)]
     assert losses[1] == pytest.approx(losses[0], rel=within)
+
+
+def test_a_compiled_decoder_has_the_same_losses(
+    model: ModelSettings,
+    tmp_path: Path,
+    agent: list[Conversation],
+    general: list[Conversation],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Through the graphs that torch.compile traces; compiling them to machine code takes minutes on a CPU."""
+    if shutil.which("g++") is None:
+        pytest.skip("tuning.compile needs g++ on a CPU")
+    compiled = []
+
+    def traced(module: torch.nn.Module, **options: object) -> None:
+        compiled.append(module)
+        compile_module(module, **{**options, "backend": "aot_eager"})
+
+    compile_module = torch.nn.Module.compile
+    plain = run(model, tmp_path / "plain", agent, general, replace(QUICK, steps=2))
+    monkeypatch.setattr(torch.nn.Module, "compile", traced)
+    other = run(model, tmp_path / "other", agent, general, replace(QUICK, steps=2, compile=True))
+    assert len(compiled) == 1
+    losses = [[entry["loss"] for entry in result.history] for result in (plain, other)]
+    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
 
 
 def test_a_small_gradient_clip_changes_what_is_learnt(
