@@ -16,7 +16,7 @@ demo: setup
 	$(BIN)/python run.py experiments=demo
 
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 check: setup lint
 
