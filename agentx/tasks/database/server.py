@@ -86,7 +86,7 @@ def start(ready: Callable[[Address], bool]) -> PrivateServer:
     Raises UserError where no server program is installed and OSError when it does not come up.
     """
     program = server_program()
-    scripts = program and system_tables(Path(program))
+    scripts = None if program is None else system_tables(Path(program))
     if program is None or scripts is None:
         raise UserError(
             "task.engine=mysql: no MariaDB server is installed here; install it (Debian: apt install "
