@@ -96,6 +96,11 @@ def prompts_fingerprint(task: str) -> str:
     return file_fingerprint(path for folder in folders for path in folder.glob("*.yaml"))
 
 
+def code_fingerprint(task: str) -> str:
+    """Hash of the task's code: generated samples come from it, and so do their experts' episodes."""
+    return file_fingerprint((ROOT / "agentx" / "tasks" / task).glob("*.py"))
+
+
 def open_cell(config: Config, folder: str, label: str, identity: Mapping[str, Any]) -> Path:
     """The cell's directory, made if need be, with config.yaml, identity.json and provenance.json in it.
 

@@ -185,4 +185,5 @@ def identity(config: Config, adapter: AdapterPlan | None) -> dict[str, Any]:
         "seed": config.seed,
         "trials": config.evaluation.trials,
         "prompts": cells.prompts_fingerprint(config.task.name),
+        "code": cells.code_fingerprint(config.task.name),
     }

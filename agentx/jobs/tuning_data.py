@@ -118,7 +118,7 @@ def _experts(config: Config, task: Any) -> list[Conversation]:
     count, seed, shots = config.data.experts_size, config.data.seed, config.teacher.shots
     demonstrate_with(task.name)
     described = {**identity(task.name, task, shots), "count": count, "seed": seed}
-    described["prompts"] = cells.prompts_fingerprint(task.name)
+    described |= {"prompts": cells.prompts_fingerprint(task.name), "code": cells.code_fingerprint(task.name)}
     path = config.paths.output / "data" / f"{task.name}-experts-{cells.fingerprint(described)}.jsonl"
     with claimed(path, dead_after=config.sweep.dead_after):
         if path.exists():

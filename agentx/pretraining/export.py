@@ -24,10 +24,11 @@ README = """# tiny
 
 A small Llama trained from scratch by `python run.py job=pretrain` on text that this project generates: general skills
 as conversations, copying drills, and play of the five tasks' training splits told as plain text (household on the
-training floor plans), never in an agent's reply format. It began with heads that copy, written over random weights
-(agentx/pretraining/initialization.py); training was free to change them. Weights are bf16 on disk.
-`recipe.json` has the settings, seed, data hash, versions, what the checkpoint can do and how many evaluated samples its
-text held; `training_log.jsonl` has the training curve. The tokenizer and chat template belong to the weights: do not
+training floor plans; of the others often with other names), never in an agent's reply format. It began with heads that
+copy, written over random weights (agentx/pretraining/initialization.py); training was free to change them. Weights are
+bf16 on disk. `recipe.json` has the settings, seed, data hash, versions, what the checkpoint can do and how many
+evaluated samples its text held, and under `started_from` the same of the run that this one went on from;
+`training_log.jsonl` has the training curve of all runs. The tokenizer and chat template belong to the weights: do not
 change one without the other.
 
 Chat format: `<|bos|><|user|>text<|end|><|assistant|>text<|end|>`; the generation prompt is `<|assistant|>`.

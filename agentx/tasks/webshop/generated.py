@@ -15,6 +15,8 @@ from agentx.tasks.webshop.catalogue import Product
 from agentx.tasks.webshop.goals import price_limit
 from agentx.tasks.webshop.reward import Goal
 
+_SPREAD = 48_271_169
+"""has no divisor in common with 36, so that different numbers stay different"""
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 
 
@@ -68,12 +70,13 @@ def generate_products(count: int, seed: int, split: str) -> Iterator[Product]:
 
 
 def _asin(number: int, split: str, rng: random.Random) -> str:
-    """B, one letter for the split, five digits in base 36 that make it unique, three at random."""
-    digits = ""
+    """B, five digits in base 36 that make it unique, one letter for the split, three digits at random. Like real ones,
+    those of one catalogue do not begin alike."""
+    digits, spread = "", number * _SPREAD % len(_LETTERS) ** 5
     for _ in range(5):
-        number, digit = divmod(number, len(_LETTERS))
-        digits = _LETTERS[digit] + digits
-    return f"B{split[1].upper()}{digits}{''.join(rng.choices(_LETTERS, k=3))}"
+        spread, digit = divmod(spread, len(_LETTERS))
+        digits += _LETTERS[digit]
+    return f"B{digits}{split[1].upper()}{''.join(rng.choices(_LETTERS, k=3))}"
 
 
 def generate_goal(product: Product, price: float, rng: random.Random) -> Goal:
