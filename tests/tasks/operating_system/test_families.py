@@ -19,6 +19,34 @@ def test_at_least_twelve_families_and_disjoint_splits():
     assert all(any(word in text for word in WORDS["test"]) for text in texts["test"])
 
 
+DEBIAN = {
+    *("adm", "audio", "backup", "bin", "cdrom", "crontab", "daemon", "dialout", "disk", "fax", "floppy", "games"),
+    *("input", "irc", "kmem", "kvm", "list", "lp", "mail", "man", "news", "nobody", "nogroup", "operator", "plugdev"),
+    *(
+        "proxy",
+        "render",
+        "root",
+        "sasl",
+        "sgx",
+        "shadow",
+        "src",
+        "staff",
+        "sudo",
+        "sync",
+        "sys",
+        "tape",
+        "tty",
+        "users",
+    ),
+    *("utmp", "uucp", "video", "voice"),
+}
+
+
+def test_no_name_is_a_user_or_group_of_every_system():
+    for words in WORDS.values():
+        assert not set(words) & DEBIAN
+
+
 def test_the_same_arguments_give_the_same_problem():
     assert generate("test", 3, 5) == generate("test", 3, 5)
     assert generate("test", 3, 5).description != generate("test", 4, 5).description
