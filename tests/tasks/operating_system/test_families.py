@@ -38,7 +38,7 @@ DEBIAN = {
         "tty",
         "users",
     ),
-    *("utmp", "uucp", "video", "voice"),
+    *("users", "utmp", "uucp", "video", "voice"),
 }
 
 
