@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
+from omegaconf import open_dict
 
 from agentx import config as configuration
 from agentx.experiments import GROUP, cells_of, command, jobs_of, lines_of

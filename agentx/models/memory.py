@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from agentx.errors import UserError
@@ -39,7 +40,8 @@ def generation(model: ModelSettings, backend: BackendSettings, *, gpu: bool) -> 
     """Of a model with weights, in this process; None where its size is not known. Nothing is downloaded."""
     config = configuration(model)
     numbers = 1e9 * model.parameters if model.parameters else None
-    if numbers is None and config is not None:
+    # A directory of the user's may hold another model than the one that the choice describes.
+    if config is not None and (numbers is None or Path(model.source or "").is_dir()):
         numbers = _parameters(config)
     if numbers is None:
         return None

@@ -69,7 +69,13 @@ def load_weights(model: ModelSettings, settings: TuningSettings, accelerated: bo
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=compute,
         )
-    return from_pretrained(AutoModelForCausalLM, model, **options)
+    loaded = from_pretrained(AutoModelForCausalLM, model, **options)
+    for layer in loaded.modules():
+        # On processors with AVX512-BF16, bitsandbytes would reorder the weights of an evaluated layer for a kernel that
+        # computes in bf16 whatever is asked for, and fails where a width is no multiple of 32.
+        if hasattr(layer, "support_avx512bf16_for_cpu"):
+            layer.support_avx512bf16_for_cpu = False
+    return loaded
 
 
 def check_memory(model: ModelSettings, settings: TuningSettings, device: Any, strategy: str, devices: int) -> None:

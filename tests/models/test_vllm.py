@@ -209,14 +209,14 @@ def test_the_same_greedy_answers(vllm: Answers, transformers_answers: Answers) -
     """float32 on one machine: 32 of 32, token for token. Nothing is excused as a near tie."""
     expected = transformers_answers["plain"]
     assert differing(vllm["plain"], expected) == []
-    assert len(set(texts(expected))) > 16
+    assert len(set(texts(expected))) > 8
     for field in ("prompt_tokens", "completion_tokens", "finish_reason"):
         assert [a[field] for a in vllm["plain"]] == [a[field] for a in expected]
 
 
 def test_an_adapter_answers_as_with_peft_and_not_as_its_base(vllm: Answers, transformers_answers: Answers) -> None:
     assert differing(vllm["tuned"], transformers_answers["tuned"]) == []
-    assert len(differing(vllm["tuned"], vllm["plain"])) > 16
+    assert len(differing(vllm["tuned"], vllm["plain"])) > 8
 
 
 def test_branches_have_seeds_of_their_own(vllm: Answers) -> None:

@@ -80,6 +80,7 @@ def test_hostile_text_stays_text(make_cell: Any, cells: Path) -> None:
     """On the pages made here; what the episodes' page makes of it is tested in a browser (test_episodes.py)."""
     make_cell("a", text=HOSTILE, error=HOSTILE, model={"name": HOSTILE.replace("\x00", "").replace("\ud800", "")})
     make_cell("b", text=HOSTILE, method={"name": "io"}, label=HOSTILE)
+    make_cell("c", text=HOSTILE, method={"name": "io"})  # beside the first, so that there is a figure
     report = write_report(cells)
     for path in (report.html, *(table for table in report.tables if table.suffix == ".html")):
         page = path.read_bytes().decode("utf-8")
