@@ -88,7 +88,8 @@ def test_the_command_for_a_cell_runs_that_cell_and_no_other(experiment, scale):
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         composed = compose("config", overrides=options, return_hydra_config=True)
         assert composed.hydra.mode is None
-        del composed["hydra"]
+        with open_dict(composed):
+            del composed["hydra"]
         alone = configuration.from_hydra(composed)
         assert alone == cells(experiment, scale)[-1]
     assert settings_key(alone.resolved) == settings_key(cells(experiment, scale)[-1].resolved)
