@@ -10,11 +10,11 @@ from typing import Any
 from agentx.tasks.environment import TaskDataError
 from agentx.tasks.mind2web.samples import WebStep
 from agentx.tasks.mind2web.score_file import read_ranks
+from agentx.tasks.mind2web.settings import SCORE_FILE, split_folders
 from agentx.tasks.record_stream import stream_list
 
 _LONGEST_TASK = 1 << 29
 """characters; a recorded task holds a page for each of its actions"""
-SCORE_FILE = "scores_all_data.pkl"
 
 
 def read_split(root: Path | None, split: str, limit: int | None) -> list[WebStep]:
@@ -55,7 +55,7 @@ def with_official_ranks(steps: list[WebStep], root: Path) -> list[WebStep]:
 
 
 def _files(root: Path, split: str) -> list[Path]:
-    folders = (root / f"data_{split}", root / "data" / split, root / split)
+    folders = [root / folder for folder in split_folders(split)]
     for folder in folders:
         files = sorted(folder.glob("*.json"))
         if files:

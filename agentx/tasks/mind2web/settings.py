@@ -23,6 +23,14 @@ SPLITS = {
 }
 
 
+SCORE_FILE = "scores_all_data.pkl"
+
+
+def split_folders(split: str) -> tuple[str, str, str]:
+    """Where a split's files may lie below paths.mind2web: AgentBench's folder first, then Mind2Web's own."""
+    return f"data_{split}", f"data/{split}", split
+
+
 @dataclass(frozen=True)
 class Settings:
     """Which web pages are asked about, and how."""
@@ -76,8 +84,8 @@ class Settings:
         found = [("agentbench", "mind2web/prompt/*")] if self.replies == "agentbench" else []
         if self.source == "generated":
             return found
-        names = [f"data_{self.split}/*.json", f"data/{self.split}/*.json", f"{self.split}/*.json"]
-        names += ["scores_all_data.pkl"] if self.scores == "official" else []
+        names = [f"{folder}/*.json" for folder in split_folders(self.split)]
+        names += [SCORE_FILE] if self.scores == "official" else []
         return [*found, *(("mind2web", name) for name in names)]
 
     def check_method(self, method: MethodSettings) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from agentx.errors import UserError
+from agentx.tasks.availability import Availability
 from agentx.tasks.operating_system.control_groups import find_parents
 from agentx.tasks.operating_system.engines import EngineName, find_engine
 from agentx.tasks.operating_system.settings import Settings
@@ -26,28 +26,18 @@ for flags in (0x10020000, 0x6C000000):
 """user and mount namespaces, then process, network, host-name and IPC namespaces, as the launcher does"""
 
 
-@dataclass(frozen=True)
-class Availability:
-    """`detail`: where it works, what limits it has; else why it does not. `remedy`: what to do about either, '' where
-    there is nothing to mend."""
+class SandboxAvailability(Availability):
+    """A kind of sandbox."""
 
-    name: str
-    works: bool
-    detail: str
-    remedy: str = ""
-
-    @property
-    def line(self) -> str:
-        """What a run that asked for it is told."""
-        return f"task.sandbox={self.name}: {self.detail}" + (f"; {self.remedy}" if self.remedy else "")
+    option = "task.sandbox"
 
 
-def sandbox_kinds() -> list[Availability]:
+def sandbox_kinds() -> list[SandboxAvailability]:
     """Every kind of `task.sandbox`; asks the engines, which may take a second."""
     return [sandbox_kind(name) for name in KINDS]
 
 
-def sandbox_kind(name: str) -> Availability:
+def sandbox_kind(name: str) -> SandboxAvailability:
     return _namespaces() if name == "namespaces" else _engine("docker" if name == "docker" else "podman")
 
 
@@ -58,20 +48,20 @@ def require(settings: Settings) -> None:
         raise UserError(found.line)
 
 
-def _engine(name: EngineName) -> Availability:
+def _engine(name: EngineName) -> SandboxAvailability:
     try:
         engine = find_engine(name)
     except UserError as error:
         detail, _, remedy = str(error).removeprefix(f"task.sandbox={name}: ").partition("; ")
-        return Availability(name, False, detail, remedy)
+        return SandboxAvailability(name, False, detail, remedy)
     limited = "memory and processes" if engine.limits_memory else "no memory or processes over all programs together"
-    return Availability(name, True, f"version {engine.version}; limits {limited}")
+    return SandboxAvailability(name, True, f"version {engine.version}; limits {limited}")
 
 
-def _namespaces() -> Availability:
+def _namespaces() -> SandboxAvailability:
     reason, remedy = _obstacle()
     if reason:
-        return Availability("namespaces", False, reason, remedy)
+        return SandboxAvailability("namespaces", False, reason, remedy)
     ids, limits = user_ids(), find_parents()
     several = (
         "all user ids" if ids.several else "a single user id: problems that need chown, su or useradd are left out"
@@ -79,10 +69,10 @@ def _namespaces() -> Availability:
     by = "control groups limit" if {"memory", "pids"} <= set(limits) else "resource limits of each process, not all of"
     detail = f"{several}; {by} memory and processes"
     if ids.several:
-        return Availability("namespaces", True, detail)
+        return SandboxAvailability("namespaces", True, detail)
     user = os.environ.get("USER", "$USER")
     mend = "install newuidmap (Debian: apt install uidmap) and run: "
-    return Availability(
+    return SandboxAvailability(
         "namespaces", True, detail, f"{mend}sudo usermod --add-subuids 100000-165535 --add-subgids 100000-165535 {user}"
     )
 

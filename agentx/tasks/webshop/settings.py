@@ -15,6 +15,12 @@ Rules = Literal["faithful", "corrected"]
 Prompt = Literal["plain", "compact"]
 
 SPLITS = {"generated": ("train", "test"), "official": ("dev", "std", "all")}
+PRODUCT_FILES = {
+    "full": ("items_shuffle.json", "items_ins_v2.json"),
+    "small": ("items_shuffle_1000.json", "items_ins_v2_1000.json"),
+}
+"""official files by catalogue: products, and their attributes"""
+INSTRUCTIONS = "items_human_ins.json"
 
 
 @dataclass(frozen=True)
@@ -57,7 +63,5 @@ class Settings:
         """Pairs of an option of paths and a pattern below it: the files of the user's that episodes come from."""
         if self.source == "generated":
             return []
-        end = "_1000" if self.catalogue == "small" else ""
-        names = [f"items_shuffle{end}.json", f"items_ins_v2{end}.json"]
-        names += ["items_human_ins.json"] if self.goals == "human" else []
+        names = [*PRODUCT_FILES[self.catalogue], *([INSTRUCTIONS] if self.goals == "human" else [])]
         return [("webshop", name) for name in names]

@@ -18,15 +18,10 @@ from agentx.tasks.webshop.engine import Shop
 from agentx.tasks.webshop.environment import WebShopEnvironment
 from agentx.tasks.webshop.nouns import make_tagger
 from agentx.tasks.webshop.reward import Goal
-from agentx.tasks.webshop.settings import Settings
+from agentx.tasks.webshop.settings import INSTRUCTIONS, PRODUCT_FILES, Settings
 from agentx.tasks.webshop.store import PriceList, ProductStore
 from agentx.trajectory import Trajectory
 
-_FILES = {
-    "full": ("items_shuffle.json", "items_ins_v2.json"),
-    "small": ("items_shuffle_1000.json", "items_ins_v2_1000.json"),
-}
-_HUMAN = "items_human_ins.json"
 _RANGES = {"std": range(0, 200), "dev": range(200, 280)}
 
 
@@ -113,8 +108,8 @@ def _label(settings: Settings, exact: bool, played: int, wanted: int) -> str:
 def _official(settings: Settings, folder: Path | None, output: Path) -> tuple[ProductStore, PriceList, list[Goal]]:
     if folder is None:
         raise TaskDataError("task.source=official needs paths.webshop: the folder of WebShop's data files")
-    items, attributes_file = (folder / name for name in _FILES[settings.catalogue])
-    needed = [items, attributes_file, *([folder / _HUMAN] if settings.goals == "human" else [])]
+    items, attributes_file = (folder / name for name in PRODUCT_FILES[settings.catalogue])
+    needed = [items, attributes_file, *([folder / INSTRUCTIONS] if settings.goals == "human" else [])]
     for path in needed:
         if not path.is_file():
             raise TaskDataError(f"{path} is missing; download WebShop's data there, or set paths.webshop")
@@ -129,8 +124,8 @@ def _official(settings: Settings, folder: Path | None, output: Path) -> tuple[Pr
     prices = PriceList(opened, random.Random(settings.seed))
     if settings.goals == "synthetic":
         return opened, prices, goals.synthetic_goals(opened, prices, attributes, attributes_file)
-    instructions = catalogue.read_mapping(folder / _HUMAN)
-    return opened, prices, goals.human_goals(opened, prices, instructions, folder / _HUMAN)
+    instructions = catalogue.read_mapping(folder / INSTRUCTIONS)
+    return opened, prices, goals.human_goals(opened, prices, instructions, folder / INSTRUCTIONS)
 
 
 def _generated(settings: Settings, output: Path) -> tuple[ProductStore, PriceList, list[tuple[int, Goal]]]:

@@ -8,11 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentx.conversation import Message
-from agentx.errors import ConfigError
 from agentx.models.chat import Roles
 from agentx.reasoning.method import EpisodeContext, Method
 from agentx.reasoning.settings import BudgetSettings, MethodSettings
-from agentx.tasks.database import demonstrations
 from agentx.tasks.database.actions import Answer, Operation
 from agentx.tasks.database.agentbench_prompt import read_opening, read_reply
 from agentx.tasks.database.settings import Settings
@@ -101,15 +99,6 @@ def test_replies_are_read_by_agentbenchs_rules(reply, said):
 def test_never_raises(reply):
     read_reply(reply)
     read_reply(f"Action: Operation\n```sql\n{reply}\n```")
-
-
-def test_methods_that_choose_among_actions_and_experts_are_refused():
-    settings = Settings(replies="agentbench")
-    settings.check_method(MethodSettings(name="react"))
-    with pytest.raises(ConfigError, match=r"task\.replies=agentbench"):
-        settings.check_method(MethodSettings(name="branch", num_branch=2))
-    with pytest.raises(ConfigError, match=r"task\.replies=agentbench: the expert"):
-        demonstrations.relevant_settings(settings)
 
 
 def test_an_episode_in_agentbenchs_words(checkout):

@@ -7,10 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agentx.conversation import Message
-from agentx.errors import ConfigError
-from agentx.reasoning.settings import MethodSettings
 from agentx.tasks.environment import Action, TaskDataError
-from agentx.tasks.operating_system import demonstrations
 from agentx.tasks.operating_system.actions import Command
 from agentx.tasks.operating_system.agentbench_prompt import read_prompt, read_reply
 from agentx.tasks.operating_system.settings import Settings
@@ -129,15 +126,6 @@ def test_replies_are_read_by_agentbenchs_rules(reply, command):
 def test_never_raises(reply):
     read_reply(reply)
     read_reply(f"Act: bash\n```bash\n{reply}\n```")
-
-
-def test_methods_that_choose_among_actions_and_experts_are_refused():
-    settings = Settings(replies="agentbench")
-    settings.check_method(MethodSettings(name="react"))
-    with pytest.raises(ConfigError, match=r"task\.replies=agentbench"):
-        settings.check_method(MethodSettings(name="branch", num_branch=2))
-    with pytest.raises(ConfigError, match=r"task\.replies=agentbench: the expert"):
-        demonstrations.relevant_settings(settings)
 
 
 @pytest.mark.sandbox
