@@ -1,11 +1,14 @@
-"""Speed of the transformers back end on agent-like traffic: `python benchmarks/generation.py`.
+"""Speed of the back ends on agent-like traffic: `python benchmarks/generation.py`.
 
-Each episode is a conversation that grows by a reply and an observation a turn, as the tasks' do. Measured: the same
-episodes with 1, 8 and 32 of them in play, and the same turns as waves of padded `model.generate`, in which every
-turn's prompt is read again and the wave ends with its longest reply. Weights are random (the speed does not
-depend on them), so each turn's reply length is drawn beforehand and both sides generate exactly that many tokens.
-CPU seconds stand beside wall time: with --threads 1 they tell the truth on a busy machine too. The last line is
-one JSON object.
+First the transformers back end beside plain batched `generate`. Each episode is a conversation that grows by a reply
+and an observation a turn, as the tasks' do. Measured: the same episodes with 1, 8 and 32 of them in play, and the same
+turns as waves of padded `model.generate`, in which every turn's prompt is read again and the wave ends with its longest
+reply. Weights are random (the speed does not depend on them), so each turn's reply length is drawn beforehand and both
+sides generate exactly that many tokens. CPU seconds stand beside wall time: with --threads 1 they tell the truth on a
+busy machine too.
+
+Then every back end on the embedded model's own dialogues (benchmarks/dialogues.py): transformers, vLLM in its process
+and vLLM's server over HTTP, the latter two where vLLM or `.venv-vllm` is here. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -13,11 +16,16 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import platform
 import random
+import socket
+import subprocess
+import sys
 import time
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -25,8 +33,14 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM
 
 from agentx.models.chat import Sampling
 from agentx.models.engine import Engine
+from agentx.models.server import ServerProcess, server_command, server_python
+from agentx.models.settings import BackendSettings, ModelSettings
+from agentx.models.vllm_options import has_gpu
 
 VOCABULARY = 1536
+ROOT = Path(__file__).resolve().parents[1]
+START = 900.0
+"""seconds for vLLM's server to answer"""
 
 
 def build_model(hidden: int, layers: int, heads: int, device: str) -> Any:
@@ -143,10 +157,47 @@ def equal_length(model: Any, count: int, prompt: int, new_tokens: int, threads: 
     return {"generate_tokens_per_s": round(tokens / plain, 1), "engine_tokens_per_s": round(tokens / ours, 1)}
 
 
+def dialogues(python: str, options: argparse.Namespace, *arguments: str) -> dict[str, dict[str, float]]:
+    """benchmarks/dialogues.py in a process of its own, since not every environment has every back end."""
+    command = [python, str(Path(__file__).with_name("dialogues.py")), *arguments]
+    command += ["--episodes", str(options.dialogues), "--turns", str(options.turns), "--threads", str(options.threads)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, text=True, check=True)
+    rows: dict[str, dict[str, float]] = json.loads(done.stdout.splitlines()[-1])["runs"]
+    return rows
+
+
+def back_ends(options: argparse.Namespace) -> dict[str, dict[str, dict[str, float]]]:
+    """The rows of each back end that is here, by its name and the number of dialogues in play."""
+    found = {"transformers": dialogues(sys.executable, options, "--backend", "transformers")}
+    python = server_python()
+    if python is None:
+        print("vLLM is in no environment here (make vllm): its rows are left out", flush=True)
+        return found
+    # It would pin its threads to cores that the clients and other processes need as well.
+    os.environ.setdefault("VLLM_CPU_OMP_THREADS_BIND", "nobind")
+    found["vllm"] = dialogues(python, options, "--backend", "vllm")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    backend = BackendSettings(name="vllm", cache_gib=0.5)
+    model = ModelSettings("tiny", chat_template="tiny")
+    command = server_command(model, backend, {}, python=python, host="127.0.0.1", port=port, gpu=has_gpu())
+    server = ServerProcess(command, quiet=True)
+    try:
+        server.wait_until_healthy(START)
+        through = ("--backend", "openai", "--base-url", command.url)
+        found["vllm server"] = dialogues(sys.executable, options, *through)
+    finally:
+        server.stop()
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--episodes", type=int, default=64)
     parser.add_argument("--turns", type=int, default=4)
+    parser.add_argument("--dialogues", type=int, default=32, help="episodes for the comparison of back ends")
     parser.add_argument("--opening", type=int, default=120, help="tokens of an episode's first prompt, on average")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
@@ -178,6 +229,13 @@ def main() -> None:
     equal = equal_length(model, 32, 200, 32, options.threads)
     for name, speed in equal.items():
         print(f"equal lengths: {name:22s} {speed:9.1f}")
+    found = back_ends(options)
+    for name, row in found.items():
+        for concurrency, speed in row.items():
+            print(
+                f"{name:12s} {concurrency:>3s} in play {speed['requests_per_s']:8.2f} requests/s "
+                f"{speed['tokens_per_s']:9.1f} tokens/s"
+            )
     result = {
         "benchmark": "generation",
         "parameters": sum(p.numel() for p in model.parameters()),
@@ -189,6 +247,8 @@ def main() -> None:
         "requests": traffic.requests,
         "runs": rows,
         "equal_length_32": equal,
+        "equal_length_share": round(equal["engine_tokens_per_s"] / equal["generate_tokens_per_s"], 2),
+        "back_ends": found,
         "speedup_32_over_1": round(rows["continuous_1"]["seconds"] / rows["continuous_32"]["seconds"], 2),
         "cpu_speedup_32_over_1": round(rows["continuous_1"]["cpu_seconds"] / rows["continuous_32"]["cpu_seconds"], 2),
         "speedup_over_waves": round(rows["generate_waves_32"]["seconds"] / rows["continuous_32"]["seconds"], 2),

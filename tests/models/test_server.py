@@ -44,7 +44,7 @@ def following(words: list[str], flag: str) -> str:
 def test_the_command_says_all_that_matters(tmp_path: Path) -> None:
     agent = make_adapter(tmp_path / "agent", r=12)
     words = command({"agent": agent})
-    assert words[:3] == ["python3", "-m", "vllm.entrypoints.openai.api_server"]
+    assert words[:4] == ["python3", "-m", "vllm.entrypoints.launchers.api_server.entry", "--model"]
     assert following(words, "--dtype") == "float32" and "--enforce-eager" in words
     assert following(words, "--max-model-len") == "2048"
     assert following(words, "--served-model-name") == "tiny"
@@ -60,6 +60,7 @@ def test_on_a_gpu_vllm_gets_the_gpus_options() -> None:
     words = command(
         gpu=True, tensor_parallel_size=2, gpu_memory_utilization=0.8, quantization="fp8", prefix_caching=False
     )
+    assert words[:4] == ["python3", "-m", "vllm.entrypoints.cli.main", "serve"]
     assert following(words, "--tensor-parallel-size") == "2"
     assert following(words, "--gpu-memory-utilization") == "0.8"
     assert following(words, "--quantization") == "fp8"

@@ -11,10 +11,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from agentx.models.server import server_command
+from agentx.models.settings import BackendSettings, ModelSettings
 
 ROOT = Path(__file__).resolve().parents[2]
 PYTHON = Path(os.environ.get("AGENTX_VLLM_PYTHON", ROOT / ".venv-vllm" / "bin" / "python"))
@@ -40,6 +44,11 @@ def environment() -> dict[str, str]:
         "VLLM_ENGINE_READY_TIMEOUT_S": str(PATIENCE),
     }
     return {**os.environ, **wanted}
+
+
+IN_ONE_PROCESS = {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+"""On a CPU: the engine's worker in the engine's process, and so half a minute of imports less. `test_run_in_the_engine`
+goes without, as users do."""
 
 
 def conversations() -> list[list[list[str]]]:
@@ -112,17 +121,47 @@ def split(answers: list[list[dict[str, Any]]]) -> Answers:
     return out
 
 
-def ask(python: str | Path, runs: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    done = subprocess.run(
-        [str(python), str(Path(__file__).with_name("ask_models.py"))],
-        input=json.dumps(runs),
-        capture_output=True,
-        text=True,
-        env=environment(),
-        timeout=PATIENCE,
-    )
-    assert done.returncode == 0, done.stderr[-3000:]
-    answers: list[list[dict[str, Any]]] = json.loads(done.stdout.partition("ANSWERS\n")[2])
+class Started:
+    """A process that works while others are waited for; what it says goes to files."""
+
+    def __init__(self, command: list[str], directory: Path, said: str = "", **variables: str) -> None:
+        directory.mkdir()
+        self._out, self._err = directory / "out", directory / "err"
+        given = directory / "in"
+        given.write_text(said)
+        with given.open() as stdin, self._out.open("w") as out, self._err.open("w") as err:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env={**environment(), **variables}, stdin=stdin, stdout=out, stderr=err
+            )
+
+    @property
+    def stdout(self) -> str:
+        return self._out.read_text()
+
+    @property
+    def stderr(self) -> str:
+        return self._err.read_text()
+
+    def finish(self, seconds: float = PATIENCE) -> str:
+        assert self.process.wait(seconds) == 0, self.stderr[-3000:]
+        return self.stdout
+
+    def stop(self) -> None:
+        if self.process.poll() is None:
+            self.process.terminate()
+            self.process.wait(60)
+
+
+def asking(
+    python: str | Path, runs: list[dict[str, Any]], directory: Path, command_lines: list[list[str]] | None = None
+) -> Started:
+    command = [str(python), str(Path(__file__).with_name("ask_models.py"))]
+    asked = json.dumps({"runs": runs, "command_lines": command_lines or []})
+    return Started(command, directory, asked, **IN_ONE_PROCESS)
+
+
+def told(asked: Started) -> dict[str, Any]:
+    answers: dict[str, Any] = json.loads(asked.finish().partition("ANSWERS\n")[2])
     return answers
 
 
@@ -147,52 +186,85 @@ def adapter(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.fixture(scope="module")
-def transformers_answers(adapter: Path) -> Answers:
-    return split(ask(sys.executable, run_of({"name": "transformers"}, adapter)))
+@dataclass
+class Processes:
+    """Two engines, a server and a run: each loads for a minute, most of it on one core, so they start together."""
+
+    transformers: Started
+    engine: Started
+    server: Started
+    run: Started
+    port: int
+    run_output: Path
 
 
 @pytest.fixture(scope="module")
-def engine_answers(adapter: Path) -> Answers:
-    backend = {"name": "vllm", "cache_gib": 0.5, "max_concurrency": 32, "prefill_tokens": 2048}
-    return split(ask(PYTHON, run_of(backend, adapter)))
-
-
-@pytest.fixture(scope="module")
-def server(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The server as `job=serve job.run=true` runs it; its address."""
+def processes(adapter: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    log = tmp_path_factory.mktemp("server") / "log"
-    command = [sys.executable, "run.py", "job=serve", "backend=vllm", "backend.cache_gib=0.5", "tuning=none"]
-    command += [f"job.port={port}", f"job.python={PYTHON}", f"model.adapter={adapter}", "job.run=true"]
-    command += [
-        f"paths.output={log.parent}",
-        "backend.max_concurrency=32",
-        "backend.prefill_tokens=2048",
-        f"job.wait={PATIENCE}",
-    ]
-    with log.open("w") as output:
-        process = subprocess.Popen(command, cwd=ROOT, env=environment(), stdout=output, stderr=subprocess.STDOUT)
-    while "ready   " not in log.read_text() and process.poll() is None:
+    directory = tmp_path_factory.mktemp("processes")
+    sizes = {"cache_gib": 0.5, "max_concurrency": 32, "prefill_tokens": 2048}
+    serve = [sys.executable, "run.py", "job=serve", "backend=vllm", "tuning=none", f"paths.output={directory / 'out'}"]
+    serve += [f"job.port={port}", f"job.python={PYTHON}", f"model.adapter={adapter}", "job.run=true"]
+    serve += [f"job.wait={PATIENCE}", *(f"backend.{name}={value}" for name, value in sizes.items())]
+    short = ["method=ours", "budget.max_steps=3", "method.max_tokens.action=12", "backend.cache_gib=0.5"]
+    started = Processes(
+        engine=asking(PYTHON, run_of({"name": "vllm", **sizes}, adapter), directory / "engine", [gpu_words(adapter)]),
+        server=Started(serve, directory / "server", **IN_ONE_PROCESS),
+        run=Started(run_words(PYTHON, directory / "cells", "backend=vllm", *short), directory / "run"),
+        transformers=asking(sys.executable, run_of({"name": "transformers"}, adapter), directory / "transformers"),
+        port=port,
+        run_output=directory / "cells",
+    )
+    yield started
+    for process in (started.engine, started.server, started.run, started.transformers):
+        process.stop()
+
+
+def gpu_words(adapter: Path) -> list[str]:
+    """What `job=serve` has vLLM told on a machine with GPUs."""
+    backend = BackendSettings(
+        name="vllm", tensor_parallel_size=2, gpu_memory_utilization=0.8, quantization="fp8", prefix_caching=False
+    )
+    where = {"python": "python3", "host": "127.0.0.1", "port": 8123, "gpu": True}
+    command = server_command(ModelSettings(**TINY), backend, {"agent": adapter}, **where)
+    words = list(command.words)
+    return words[words.index("serve") + 1 :]
+
+
+@pytest.fixture(scope="module")
+def transformers_answers(processes: Processes) -> Answers:
+    return split(told(processes.transformers)["answers"])
+
+
+@pytest.fixture(scope="module")
+def engine_answers(processes: Processes) -> Answers:
+    return split(told(processes.engine)["answers"])
+
+
+@pytest.fixture(scope="module")
+def server(processes: Processes) -> Iterator[str]:
+    """The server as `job=serve job.run=true` runs it; its address."""
+    serving, port = processes.server, processes.port
+    while "ready   " not in serving.stdout and serving.process.poll() is None:
         time.sleep(0.5)
-    assert "ready   " in log.read_text(), log.read_text()[-3000:]
-    said = log.read_text()
+    said = serving.stdout
+    assert "ready   " in said, said + serving.stderr[-3000:]
     assert f"backend.base_url=http://127.0.0.1:{port}/v1" in said and "model.api_name=agent" in said
     yield f"http://127.0.0.1:{port}/v1"
-    process.send_signal(signal.SIGTERM)
-    assert process.wait(60) == 0, log.read_text()[-3000:]
+    serving.process.send_signal(signal.SIGTERM)
+    serving.finish(60)
     with socket.socket() as again:
         assert again.connect_ex(("127.0.0.1", port)) != 0
 
 
 @pytest.fixture(scope="module")
-def server_answers(server: str) -> Answers:
+def server_answers(server: str, tmp_path_factory: pytest.TempPathFactory) -> Answers:
     backend = {"name": "openai", "base_url": server, "render": "local", "choices": "structured_outputs"}
     tuned, base = run_of(backend, api_name="tiny")
     tuned["model"] = {**tuned["model"], "api_name": "agent"}
-    return split(ask(sys.executable, [tuned, base]))
+    return split(told(asking(sys.executable, [tuned, base], tmp_path_factory.mktemp("asked") / "server"))["answers"])
 
 
 @pytest.fixture(scope="module", params=["engine", "server"])
@@ -258,19 +330,41 @@ def test_constrained_answers_in_the_engine_are_those_of_transformers(
         assert texts(engine_answers[group]) == texts(transformers_answers[group])
 
 
-def run_py(python: str | Path, output: Path, *overrides: str) -> dict[str, Any]:
-    """The summary of a small evaluation as users start it."""
-    command = [str(python), "run.py", "tuning=none", "task.samples=2", f"paths.output={output}", *overrides]
-    done = subprocess.run(command, cwd=ROOT, env=environment(), capture_output=True, text=True, timeout=PATIENCE)
-    assert done.returncode == 0, done.stderr[-3000:]
+def test_vllm_reads_the_printed_command_as_it_is_meant(processes: Processes, adapter: Path) -> None:
+    """On a GPU; the command for a CPU is run in `server`."""
+    (parsed,) = told(processes.engine)["parsed"]
+    expected = {
+        "tensor_parallel_size": 2,
+        "gpu_memory_utilization": 0.8,
+        "quantization": "fp8",
+        "enable_prefix_caching": False,
+        "enforce_eager": False,
+        "enable_lora": True,
+        "max_lora_rank": 8,
+        "max_model_len": LIMIT,
+        "served_model_name": ["tiny"],
+        "host": "127.0.0.1",
+        "port": 8123,
+    }
+    assert {name: parsed.get(name) for name in expected} == expected
+    assert Path(parsed["model"], "config.json").is_file() and Path(parsed["chat_template"]).is_file()
+    assert str(adapter) in str(parsed["lora_modules"])
+
+
+def run_words(python: str | Path, output: Path, *overrides: str) -> list[str]:
+    """A small evaluation as users start it."""
+    return [str(python), "run.py", "tuning=none", "task.samples=2", f"paths.output={output}", *overrides]
+
+
+def summary_in(output: Path) -> dict[str, Any]:
     (cell,) = (output / "cells").iterdir()
     summary: dict[str, Any] = json.loads((cell / "summary.json").read_text())
     return summary
 
 
-def test_run_in_the_engine(tmp_path: Path) -> None:
-    short = ["method=ours", "budget.max_steps=3", "method.max_tokens.action=12", "backend.cache_gib=0.5"]
-    summary = run_py(PYTHON, tmp_path, "backend=vllm", *short)
+def test_run_in_the_engine(processes: Processes) -> None:
+    processes.run.finish()
+    summary = summary_in(processes.run_output)
     assert summary["complete"] and summary["n"] == 2 and summary["infrastructure_errors"] == 0
     assert summary["cost"]["total"]["calls"] and "verdict_unparsable" not in summary["notices"]
 
@@ -278,7 +372,8 @@ def test_run_in_the_engine(tmp_path: Path) -> None:
 def test_run_over_the_server_to_the_end_of_the_context(server: str, tmp_path: Path) -> None:
     through = ["backend=openai", f"backend.base_url={server}", "backend.render=local"]
     limit = ["model.context_length=24", "model.max_tokens=8"]
-    summary = run_py(sys.executable, tmp_path, *through, *limit)
+    Started(run_words(sys.executable, tmp_path, *through, *limit), tmp_path / "run").finish()
+    summary = summary_in(tmp_path)
     assert summary["outcomes"]["context_limit"] == 2
 
 
