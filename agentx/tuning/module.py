@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from pytorch_lightning.strategies import ModelParallelStrategy
+from pytorch_lightning.strategies import DeepSpeedStrategy, ModelParallelStrategy
 from torch import Tensor, nn
 
 from agentx.tuning.data import TuningPlan
@@ -43,10 +43,15 @@ class TuningModule(pl.LightningModule):
         self._configured = False
 
     def configure_model(self) -> None:
-        """Spread the weights where the trainer wants it, and compile; called on every device before training."""
+        """Fuse adapters, spread the weights where the trainer wants it, and compile; called on every device."""
         if self._configured:
             return
         self._configured = True
+        # DeepSpeed gathers a module's weights when the module is called, which fused adapters are not.
+        if self.settings.name == "lora" and not isinstance(self.trainer.strategy, DeepSpeedStrategy):
+            from agentx.tuning.fused import fuse_adapters
+
+            fuse_adapters(self.model)
         if isinstance(self.trainer.strategy, ModelParallelStrategy):
             if self.settings.name == "full":
                 # The head is trained as well, so it must be part of what is spread and called.
