@@ -230,11 +230,11 @@ def main() -> None:
     for name, speed in equal.items():
         print(f"equal lengths: {name:22s} {speed:9.1f}")
     found = back_ends(options)
-    for name, row in found.items():
-        for concurrency, speed in row.items():
+    for name, by_concurrency in found.items():
+        for concurrency, measured in by_concurrency.items():
             print(
-                f"{name:12s} {concurrency:>3s} in play {speed['requests_per_s']:8.2f} requests/s "
-                f"{speed['tokens_per_s']:9.1f} tokens/s"
+                f"{name:12s} {concurrency:>3s} in play {measured['requests_per_s']:8.2f} requests/s "
+                f"{measured['tokens_per_s']:9.1f} tokens/s"
             )
     result = {
         "benchmark": "generation",

@@ -101,6 +101,13 @@ def test_an_experiments_own_values_hold_in_its_cells():
     assert "evaluation.trials=3" in command(["experiments=hallucination", "scale=tiny", "task=os"]).split()
 
 
+@pytest.mark.parametrize("scale", ["tiny", "paper"])
+def test_several_trials_are_sampled(scale):
+    """Greedy ones would repeat each other."""
+    several = [config for each in EXPERIMENTS for config in cells(each, scale) if config.evaluation.trials > 1]
+    assert several and all(config.method.policy_temperature > 0 for config in several)
+
+
 def test_the_cells_of_an_experiment_are_different_cells():
     for experiment in EXPERIMENTS:
         made = [settings_key(config.resolved) for config in cells(experiment, "tiny")]

@@ -110,6 +110,12 @@ def evaluate(config: Config, adapter: Path | None, directory: Path) -> None:
 
     if ranks.is_first():
         roles.note(config, adapter, directory)
+        if config.evaluation.trials > 1 and config.method.policy_temperature == 0:
+            log.warning(
+                "evaluation.trials=%d with method.policy_temperature=0: greedy trials of a sample mostly repeat each "
+                "other; set the temperature above 0 to learn how results vary",
+                config.evaluation.trials,
+            )
 
     def open_roles(device: Any) -> Roles:
         return roles.open_roles(config, adapter, directory)

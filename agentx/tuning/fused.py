@@ -45,10 +45,11 @@ class FusedLinear(Linear):
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         (name,) = self.active_adapters
-        tensors = (x, self.base_layer.weight, self.base_layer.bias, self.lora_A[name].weight, self.lora_B[name].weight)
+        base, down, up = self.base_layer, self.lora_A[name], self.lora_B[name]
+        tensors: list[Any] = [x, base.weight, base.bias, down.weight, up.weight]
         if torch.is_autocast_enabled(x.device.type):
             kind = torch.get_autocast_dtype(x.device.type)
-            tensors = tuple(None if tensor is None else tensor.to(kind) for tensor in tensors)
+            tensors = [None if tensor is None else tensor.to(kind) for tensor in tensors]
         alike = len({tensor.dtype for tensor in tensors if tensor is not None}) == 1
         if self.disable_adapters or self.merged or args or kwargs or not alike:
             return super().forward(x, *args, **kwargs)

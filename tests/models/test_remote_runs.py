@@ -149,7 +149,9 @@ KINDS = (
 )
 
 
-def test_a_server_that_fails_one_call_in_five_changes_nothing(scripted_server: Start, tmp_path: Path) -> None:
+def test_a_server_that_fails_one_call_in_five_changes_nothing(
+    scripted_server: Start, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """No episode lost, counted against the agent or played twice; the same course as without faults."""
     sound, faulty = scripted_server(), scripted_server()
     sound.answer = honest(sound)
@@ -164,6 +166,7 @@ def test_a_server_that_fails_one_call_in_five_changes_nothing(scripted_server: S
     assert summary["n"] == 10 and summary["complete"] and not summary["infrastructure_errors"]
     assert course(cell) == course(reference)
     assert len((cell / "episodes.jsonl").read_text().splitlines()) == 10
+    assert "greedy trials of a sample mostly repeat each other" in caplog.text
     used = summary["spending"]["roles"]["policy"]
     assert used["estimated"] == faults.counts["wrong token counts"]
     assert used["calls"] == sum(len(t.calls) for t in ResultStore(cell).trajectories()) == len(sound.bodies)
