@@ -122,7 +122,7 @@ class Row:
     def sort_key(self) -> tuple[Any, ...]:
         order = METHOD_ORDER.index(self.method) if self.method in METHOD_ORDER else len(METHOD_ORDER)
         ratio = -1.0 if self.agent_ratio is None else self.agent_ratio
-        widths = (self.num_path, self.num_branch, self.seed)
+        widths = (self.num_path, self.num_branch, self.seed, int(self.summary["expected"]))
         return (self.label, self.model, self.tuning, ratio, order, self.method, *widths, self.directory.name)
 
     def _option(self, group: str, name: str, default: Any) -> Any:

@@ -26,6 +26,12 @@ def test_rows_come_in_the_order_of_the_tables(make_cell: Any, cells: Path) -> No
     assert (rows[2].num_path, rows[2].num_branch) == (2, 2)
 
 
+def test_of_cells_that_differ_in_their_samples_the_smaller_come_first(make_cell: Any, cells: Path) -> None:
+    for name, expected in (("a", 200), ("b", 24), ("c", 100)):
+        make_cell(name, method={"name": "io"}, expected=expected, rewards=(1.0,))
+    assert [row.directory.name for row in collect(cells)] == ["b", "c", "a"]
+
+
 def test_the_top_level_width_overrides_the_methods(make_cell: Any, cells: Path) -> None:
     make_cell("a", method={"name": "ours", "num_path": 2, "num_branch": 2}, num_path=4)
     (row,) = collect(cells)
