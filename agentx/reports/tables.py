@@ -18,6 +18,9 @@ from agentx.reports.collect import Row
 
 NOT_PRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
+NUMBER = re.compile(r"[–-]?$|[-+−±<>≥≤≈×]?\s*\.?\d")
+"""what a cell of a column of numbers begins with; a dash or nothing where there is none"""
+
 MARKS: tuple[tuple[str, Callable[[Row], bool], str], ...] = (
     ("g", lambda row: "generated" in row.label, "generated data: not a score of the benchmark of that kind"),
     ("o", lambda row: row.uses_oracle, "oracle: the true reward decided when to stop or which path counts"),
@@ -74,12 +77,17 @@ class Table:
     def caption(self) -> str:
         return " · ".join(f"{name} {value}" for name, value in self.shared.items())
 
+    @property
+    def numeric(self) -> list[bool]:
+        """Of each column, whether it holds numbers and is therefore set to the right; the first never is."""
+        return [i > 0 and all(NUMBER.match(row[i]) for row in self.rows) for i in range(len(self.columns))]
+
     def to_markdown(self) -> str:
         lines = [f"**{escape_markdown(self.title)}**", ""] if self.title else []
         if self.caption:
             lines += [escape_markdown(self.caption), ""]
         lines.append(_markdown_row(self.columns))
-        lines.append(_markdown_row(["---" if i == 0 else "---:" for i in range(len(self.columns))], escape=False))
+        lines.append(_markdown_row(["---:" if right else "---" for right in self.numeric], escape=False))
         lines += [_markdown_row(row) for row in self.rows]
         if self.notes:
             lines += ["", *[f"{escape_markdown(note)}  " for note in self.notes]]
@@ -109,7 +117,7 @@ class Table:
                 r"\centering",
                 rf"\caption{{{title}}}",
                 r"\resizebox{\textwidth}{!}{%",
-                rf"\begin{{tabular}}{{l{'r' * (len(self.columns) - 1)}}}",
+                rf"\begin{{tabular}}{{{''.join('r' if right else 'l' for right in self.numeric)}}}",
                 r"\toprule",
                 heads + r" \\",
                 r"\midrule",
@@ -130,8 +138,8 @@ class Table:
     def to_rich(self) -> Group:
         """For a rich console; nothing in the cells is taken for markup."""
         table = RichTable(box=box.SIMPLE_HEAD, pad_edge=False, title_justify="left")
-        for i, column in enumerate(self.columns):
-            table.add_column(Text(printable(column)), justify="left" if i == 0 else "right", overflow="fold")
+        for column, right in zip(self.columns, self.numeric, strict=True):
+            table.add_column(Text(printable(column)), justify="right" if right else "left", overflow="fold")
         for row in self.rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
         head = [

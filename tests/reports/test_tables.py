@@ -211,3 +211,16 @@ def test_csv_of_a_table_reads_back(text: str) -> None:
     (record,) = csv.DictReader(io.StringIO(table.to_csv(), newline=""))
     assert record["column 2"] == "1"
     assert record["a"].replace("\r", "\n").split() == printable(text).replace("\r", "\n").split()
+
+
+def test_numbers_stand_at_the_right_and_words_at_the_left() -> None:
+    rows = [
+        ["a", "12.5 [3.0, 20.1]", "–", "missing", "", "-1.2", "< 0.001"],
+        ["7", "3,040", "+0.5", "2 GB free", "1", "–", "0.04"],
+        ["c", "–", "±3", "none", "×2", "−4", "1e-5"],
+    ]
+    table = Table("t", [f"column {i}" for i in range(7)], rows)
+    assert table.numeric == [False, True, True, False, True, True, True]
+    assert table.to_markdown().splitlines()[3] == "| --- | ---: | ---: | --- | ---: | ---: | ---: |"
+    assert r"\begin{tabular}{lrrlrrr}" in table.to_latex()
+    assert Table("empty", ["a", "b"], []).numeric == [False, True]
