@@ -15,6 +15,7 @@ from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 from agentx.errors import ConfigError
 from agentx.pretraining.contamination import contamination
 from agentx.pretraining.corpus import batches, corpus_hash, document, plain_text
+from agentx.pretraining.curves import write_curves
 from agentx.pretraining.export import LOG, RECIPE, export_model, recipe_record
 from agentx.pretraining.initialization import scale_embeddings, write_copying_heads
 from agentx.pretraining.narration import episode
@@ -88,7 +89,9 @@ def pretrain(settings: PretrainSettings, output: Path) -> dict[str, Any]:
     if settings.contamination_documents:
         found["contamination"] = contamination(settings, plays, settings.contamination_documents)
         log.info("pretrain: evaluated samples in the training text: %s", json.dumps(found["contamination"]))
-    return export()
+    record = export()
+    write_curves(training.log_path, output / "training.png")
+    return record
 
 
 def earlier_data(path: Path, data_hash: str) -> list[str]:

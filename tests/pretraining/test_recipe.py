@@ -40,6 +40,7 @@ def test_a_run_leaves_a_model_others_can_load(
     monkeypatch.setattr(training, "LOG_STEPS", 4)
     record = pretrain(replace(small_settings, tokens=12_000, export=str(tmp_path / "shipped")), output)
     assert record["tokens"] >= small_settings.tokens
+    assert (output / "training.png").read_bytes().startswith(b"\x89PNG")
     for directory in (output / "model", tmp_path / "shipped"):
         model = AutoModelForCausalLM.from_pretrained(directory, dtype=torch.float32)
         tokenizer = AutoTokenizer.from_pretrained(directory)
