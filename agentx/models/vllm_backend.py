@@ -119,7 +119,16 @@ class VLLMModel:
         return self.renderer.count_tokens(messages)
 
     async def close(self) -> None:
-        await asyncio.to_thread(self.engine.shutdown)
+        """End the engine and its processes; nothing can be asked afterwards."""
+        engine, self.engine = self.engine, None
+        if engine is None:
+            return
+        if engine.output_handler is not None:  # it would take the end of the processes for a failure, and log it
+            engine.output_handler.cancel()
+            await asyncio.gather(engine.output_handler, return_exceptions=True)
+        await asyncio.to_thread(engine.shutdown)
+        # Its destructor would do so again when the interpreter ends, when vLLM's modules are gone already.
+        engine.shutdown = lambda timeout=None: None
 
     def _parameters(self, sampling: Sampling, seed: int, room: int, choices: ChoiceTokens | None) -> Any:
         from vllm import SamplingParams

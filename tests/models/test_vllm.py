@@ -364,6 +364,7 @@ def summary_in(output: Path) -> dict[str, Any]:
 
 def test_run_in_the_engine(processes: Processes) -> None:
     processes.run.finish()
+    assert "Traceback" not in processes.run.stderr, processes.run.stderr[-3000:]
     summary = summary_in(processes.run_output)
     assert summary["complete"] and summary["n"] == 2 and summary["infrastructure_errors"] == 0
     assert summary["cost"]["total"]["calls"] and "verdict_unparsable" not in summary["notices"]
