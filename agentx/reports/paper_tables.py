@@ -188,13 +188,18 @@ def tables_as_run(pools: Sequence[Pool]) -> list[Table]:
         labels = sorted({pool.row.label for pool in used})
         lines = [
             [block, row, *[_value([pool for pool in several if pool.row.label == label]) for label in labels]]
-            for block, rows in blocks.items()
-            for row, several in rows.items()
+            for block, rows in sorted(blocks.items(), key=lambda item: min(map(_place, item[1].values())))
+            for row, several in sorted(rows.items(), key=lambda item: _place(item[1]))
         ]
         notes = ["success in % [95 % interval] n; where rewards are not just 0 and 1, the mean reward × 100 behind it"]
         notes += notes_on([pool.row for pool in used])
         tables.append(Table(title, ["cells", varying, *labels], lines, notes))
     return tables
+
+
+def _place(pools: Sequence[Pool]) -> tuple[Any, ...]:
+    """Where a row stands, whichever of the tasks it was played on."""
+    return min(pool.row.sort_key[1:] for pool in pools)
 
 
 def _value(pools: Sequence[Pool]) -> str:

@@ -176,12 +176,13 @@ def test_tables_in_the_shape_of_the_papers(make_cell: Any, cells: Path) -> None:
     for ratio in (0.1, 0.5):
         for label in ("household (generated)", "webshop (generated)"):
             make_cell(f"{ratio}{label[:3]}", label=label, **{"lambda": ratio})
+    make_cell("alone", label="webshop (generated)", **{"lambda": 0.3})
     make_cell("solo", model={"name": "other"})
     tables = {table.title: table for table in tables_as_run(pools([CellFacts(r, facts(r)) for r in collect(cells)]))}
     table = tables["Table 4, as run here"]
     assert table.columns == ["cells", "λ", "household (generated)", "webshop (generated)"]
-    assert [line[1] for line in table.rows] == ["λ=0.1", "λ=0.5"]
-    assert table.rows[0][2] == "50.0 [9.5, 90.5] n=2 (g)"
+    assert [line[1] for line in table.rows] == ["λ=0.1", "λ=0.3", "λ=0.5"]
+    assert table.rows[1][2] == "–" and table.rows[0][2] == "50.0 [9.5, 90.5] n=2 (g)"
     assert "Table 2, as run here" not in tables
 
 
