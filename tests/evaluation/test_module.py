@@ -110,6 +110,9 @@ def test_signals_stop_cleanly(
 
     task = make_task(9)
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
+    # Python's own, whatever this process was started with: the background of a script ignores interrupts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     try:
         with pytest.raises(SystemExit):
             evaluate(task, make_method(hang_late), roles, tmp_path)

@@ -201,7 +201,7 @@ def test_on_a_cpu_the_order_of_play_changes_nothing_at_all(tmp_path: Path, monke
     played, requests = [], []
     for concurrency in (1, 32):
         more = ["method=ours", "method.policy_temperature=0.8", "method.max_tokens.action=16", "backend.device=cpu"]
-        sizes = [f"evaluation.concurrency={concurrency}", "task.samples=6", "task.max_rounds=3"]
+        sizes = [f"evaluation.concurrency={concurrency}", "task.samples=12", "task.max_rounds=3"]
         played.append(play(tmp_path / str(concurrency), *SMALL, *more, *sizes))
         requests.append(sorted(asked))
         asked.clear()

@@ -342,7 +342,8 @@ class Init:
         with open("/proc/self/oom_score_adj", "w") as score:
             score.write("500")
         signal.set_wakeup_fd(-1)
-        for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ):
+        # Interrupts too: a run started in the background ignores them, and what it starts would do so for good.
+        for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
             signal.signal(number, signal.SIG_DFL)
         if slave is not None:
             fcntl.ioctl(slave, termios.TIOCSCTTY, 0)

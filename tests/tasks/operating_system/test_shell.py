@@ -1,3 +1,4 @@
+import signal
 import time
 
 import pytest
@@ -65,6 +66,20 @@ def test_a_shell_that_is_lost_is_replaced_in_its_directory(run, command):
     _, lost, after = transcript(run, "cd /tmp", command, "pwd")
     assert lost.restarted
     assert after.text in ("/tmp\n", "/\n") and after.ending == "finished"
+
+
+def test_the_shell_does_not_ignore_what_the_run_ignores(run):
+    """As a run does that was started in the background of a script, or by nohup."""
+    ignored = [signal.SIGINT, signal.SIGQUIT, signal.SIGHUP]
+    before = {number: signal.signal(number, signal.SIG_IGN) for number in ignored}
+    try:
+        kinds, stopped, after = transcript(run, "trap -p; trap 'echo caught' INT; kill -INT $$", "sleep 60", "echo on")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert kinds.text == "caught\n"  # an ignored signal could not be trapped
+    assert stopped.ending == "silent" and not stopped.restarted
+    assert after.text == "on\n"
 
 
 def test_total_time_and_floods_are_limited(run):
