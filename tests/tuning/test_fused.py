@@ -77,6 +77,7 @@ def test_differentiable_as_a_function_of_input_and_adapter() -> None:
     )
 
 
+@pytest.mark.filterwarnings("ignore:`lora_bias=True` was passed")
 @pytest.mark.parametrize("options", [{"lora_dropout": 0.1}, {"use_dora": True}, {"lora_bias": True, "biased": True}])
 def test_layers_with_more_to_them_stay_pefts(options: dict[str, Any]) -> None:
     model = adapted(**options)
