@@ -101,16 +101,27 @@ def deal_rows(rows: Rows, passes: int) -> list[Rows]:
     return [rows[start::passes] for start in range(passes)]
 
 
+def round_up(length: int, multiple: int, limit: int) -> int:
+    """`length`, padded to a multiple where `limit` leaves room for that."""
+    return max(length, min(-(-length // multiple) * multiple, limit))
+
+
 def collate(
-    examples: Sequence[Example], rows: Rows, weights: NDArray[np.float64], agent: NDArray[np.bool_], padding: int = 0
+    examples: Sequence[Example],
+    rows: Rows,
+    weights: NDArray[np.float64],
+    agent: NDArray[np.bool_],
+    padding: int = 0,
+    multiple: int = 1,
+    limit: int = 0,
 ) -> Pass:
     """The tensors of one pass. `weights` and `agent` are per example: what one trained token of it counts, and
-    whether it is agent data.
+    whether it is agent data. Rows are padded to the longest of them, and to a `multiple` of tokens within `limit`.
 
     Padding stands at the end of a row, so that under causal attention no token sees it. In packed rows it is a
     block of its own.
     """
-    length = max(sum(len(examples[index]) for index in row) for row in rows)
+    length = round_up(max(sum(len(examples[index]) for index in row) for row in rows), multiple, limit)
     ids = np.full((len(rows), length), padding, np.int64)
     positions = np.empty((len(rows), length), np.int64)
     token_weights = np.zeros((len(rows), length), np.float32)

@@ -17,7 +17,7 @@ from agentx.models.rendering import Renderer
 from agentx.tuning.data import PassDataset, TuningPlan
 from agentx.tuning.examples import Example, make_examples
 from agentx.tuning.loss import check_packing, split_head, step_loss, trained_nll
-from agentx.tuning.packing import Pass, collate, deal_rows, group_by_length, pack_rows, passes_needed
+from agentx.tuning.packing import Pass, collate, deal_rows, group_by_length, pack_rows, passes_needed, round_up
 from agentx.tuning.settings import TuningSettings
 
 LENGTHS = st.lists(st.integers(1, 300), min_size=1, max_size=24)
@@ -283,3 +283,28 @@ def test_an_epoch_is_as_many_draws_as_examples(
     agent: list[Conversation], general: list[Conversation], renderer: Renderer
 ) -> None:
     assert plan(agent, general, renderer, steps=None, epochs=2, batch_size=10).steps == 2 * (40 + 30) // 10
+
+
+@pytest.mark.parametrize("packing", [False, True])
+def test_in_16_bits_rows_are_of_few_lengths_and_the_same_loss(
+    agent: list[Conversation], general: list[Conversation], renderer: Renderer, small: LlamaForCausalLM, packing: bool
+) -> None:
+    options = {"packing": packing, "max_length": 150, "tokens_per_pass": 600}
+    losses = []
+    for precision in ("fp32", "bf16"):
+        made = plan(agent, general, renderer, precision=precision, **options)
+        passes = [p for step in range(made.steps) for p in made.make_passes(step, 0, 1, made.passes())]
+        lengths = {p.ids.shape[1] for p in passes}
+        rounded = all(length % 32 == 0 or length == 150 for length in lengths)
+        assert rounded == (precision == "bf16") and max(lengths) <= 150
+        assert packing or all(p.ids.numel() <= 600 for p in passes)
+        with torch.no_grad():
+            losses.append(sum(float(step_loss(trained_nll(small, p, None), p)) for p in passes))
+    assert losses[1] == pytest.approx(losses[0], rel=1e-5)
+
+
+@given(st.integers(0, 300), st.integers(1, 64), st.integers(0, 300))
+def test_rounding_up_keeps_to_the_limit_and_never_cuts(length: int, multiple: int, limit: int) -> None:
+    made = round_up(length, multiple, limit)
+    assert length <= made <= max(length, limit)
+    assert made % multiple == 0 or made == max(length, limit)
