@@ -41,7 +41,7 @@ def generation(model: ModelSettings, backend: BackendSettings, *, gpu: bool) -> 
     config = configuration(model)
     numbers = 1e9 * model.parameters if model.parameters else None
     # A directory of the user's may hold another model than the one that the choice describes.
-    if config is not None and (numbers is None or Path(model.source or "").is_dir()):
+    if config is not None and (numbers is None or Path(source_of(model)).is_dir()):
         numbers = _parameters(config)
     if numbers is None:
         return None

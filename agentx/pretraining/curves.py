@@ -23,8 +23,8 @@ def draw(entries: list[dict[str, Any]]) -> Figure:
     figure = Figure(figsize=(10, 3.6), layout="constrained")
     loss, probes = figure.subplots(1, 2, sharex=True)
     starts = _starts(entries)
-    millions = [(starts[entry.get("run", 1)] + entry["tokens"]) / 1e6 for entry in entries]
-    losses = [(x, entry["loss"]) for x, entry in zip(millions, entries, strict=True) if "loss" in entry]
+    placed = [((starts[entry.get("run", 1)] + entry["tokens"]) / 1e6, entry) for entry in entries]
+    losses = [(millions, entry["loss"]) for millions, entry in placed if "loss" in entry]
     loss.plot(*zip(*losses, strict=True), color="#0072b2", linewidth=1)
     loss.set_title("loss per token of the training text")
     loss.set_yscale("log")
@@ -32,9 +32,7 @@ def draw(entries: list[dict[str, Any]]) -> Figure:
     loss.yaxis.set_minor_formatter("{x:.1g}")
     for (name, label), colour in zip(PROBES.items(), ("#d55e00", "#009e73"), strict=True):
         found = [
-            (x, 100 * entry["probes"][name])
-            for x, entry in zip(millions, entries, strict=True)
-            if name in entry.get("probes", {})
+            (millions, 100 * entry["probes"][name]) for millions, entry in placed if name in entry.get("probes", {})
         ]
         if found:
             probes.plot(*zip(*found, strict=True), color=colour, marker=".", label=label)

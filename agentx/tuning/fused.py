@@ -44,15 +44,16 @@ class FusedLinear(Linear):
     """A peft layer whose adapter, while it is switched on, is computed by `AdaptedLinear`."""
 
     def forward(self, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        if self.disable_adapters or self.merged or args or kwargs:
+            return super().forward(x, *args, **kwargs)
         (name,) = self.active_adapters
         base, down, up = self.base_layer, self.lora_A[name], self.lora_B[name]
         tensors: list[Any] = [x, base.weight, base.bias, down.weight, up.weight]
         if torch.is_autocast_enabled(x.device.type):
             kind = torch.get_autocast_dtype(x.device.type)
             tensors = [None if tensor is None else tensor.to(kind) for tensor in tensors]
-        alike = len({tensor.dtype for tensor in tensors if tensor is not None}) == 1
-        if self.disable_adapters or self.merged or args or kwargs or not alike:
-            return super().forward(x, *args, **kwargs)
+        if len({tensor.dtype for tensor in tensors if tensor is not None}) > 1:
+            return super().forward(x)
         return AdaptedLinear.apply(*tensors, self.scaling[name])
 
 

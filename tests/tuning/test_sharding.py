@@ -49,6 +49,7 @@ def test_two_processes_that_share_the_weights_give_the_single_ones_adapter(tmp_p
     two = adapter(tmp_path / "two", "trainer=fsdp", "trainer.devices=2")
     histories = [json.loads((each / "agentx.json").read_text())["history"] for each in (one, two)]
     for alone, shared in zip(*histories, strict=True):
+        # Losses near 0 are differences of logits near 20, whose last digit in 32 bits is 2e-6: a few of those.
         assert shared == pytest.approx(alone, rel=1e-4, abs=3e-5, nan_ok=True)
     weights = [load_file(each / "adapter_model.safetensors") for each in (one, two)]
     assert weights[0].keys() == weights[1].keys()

@@ -19,32 +19,16 @@ def test_at_least_twelve_families_and_disjoint_splits():
     assert all(any(word in text for word in WORDS["test"]) for text in texts["test"])
 
 
-DEBIAN = {
-    *("adm", "audio", "backup", "bin", "cdrom", "crontab", "daemon", "dialout", "disk", "fax", "floppy", "games"),
-    *("input", "irc", "kmem", "kvm", "list", "lp", "mail", "man", "news", "nobody", "nogroup", "operator", "plugdev"),
-    *(
-        "proxy",
-        "render",
-        "root",
-        "sasl",
-        "sgx",
-        "shadow",
-        "src",
-        "staff",
-        "sudo",
-        "sync",
-        "sys",
-        "tape",
-        "tty",
-        "users",
-    ),
-    *("users", "utmp", "uucp", "video", "voice"),
-}
+DEBIAN = """
+    adm audio backup bin cdrom crontab daemon dialout disk fax floppy games input irc kmem kvm list lp mail man
+    news nobody nogroup operator plugdev proxy render root sasl sgx shadow src staff sudo sync sys tape tty
+    users utmp uucp video voice
+"""
 
 
 def test_no_name_is_a_user_or_group_of_every_system():
     for words in WORDS.values():
-        assert not set(words) & DEBIAN
+        assert not set(words) & set(DEBIAN.split())
 
 
 def test_the_same_arguments_give_the_same_problem():
